@@ -1,0 +1,55 @@
+# `make demo` and `make test` set everything up themselves, on a bare Debian with Python 3.11 or later and make.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+GRAVSCOPE := $(BIN)/gravscope
+RATE ?=
+NOTE ?=
+WORKERS ?= 2
+PERMUTATIONS ?=
+
+include gravscope.mk
+RUN = env $(MEMSAFE_ENV) $(BIN)/python
+
+.PHONY: help setup demo test lint rep6-ab-fast rep6-ab-full progress clean
+help: ## list the targets
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
+	@echo 'Every target X has a twin X-bg that runs it as a job (make rep6-ab-full-bg), and there are'
+	@echo 'jobs-run NAME= CMD=, jobs-status, jobs-logs NAME=, jobs-cancel NAME=, start, continue.'
+
+setup: $(VENV)/.ready ## make the virtual environment
+
+# The packages are installed anew when the project's needs change, and only then.
+$(VENV)/.ready: pyproject.toml scripts/setup_venv.sh
+	@PYTHON=$(PYTHON) bash scripts/setup_venv.sh $(VENV)
+	@touch $@
+
+demo: setup ## fit six galaxies in the background, follow the log, show what became of it
+	@bash scripts/demo.sh
+
+test: setup ## every test that this machine can run; GRAVSCOPE_STRICT=1 makes a skipped one a failure
+	@$(BIN)/python -m pytest $(PYTEST_OPTIONS)
+
+lint: setup ## ruff and mypy
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+rep6-ab-fast: setup ## both models on six galaxies, quickly, and the report
+	@$(RUN) scripts/ab_comp/run_rep6_ws.py --fast
+	@$(RUN) scripts/ab_comp/run_rep6_phieta.py --fast
+	@$(RUN) scripts/reports/build_ws_vs_phieta_rep6.py --fast
+
+rep6-ab-full: setup ## the same with the long permutation tests, cross-validation and the index of results
+	@$(RUN) scripts/ab_comp/run_rep6_ws.py --full $(if $(PERMUTATIONS),--permutations $(PERMUTATIONS)) --workers $(WORKERS)
+	@$(RUN) scripts/ab_comp/run_rep6_phieta.py --full $(if $(PERMUTATIONS),--permutations $(PERMUTATIONS)) --workers $(WORKERS)
+	@$(RUN) scripts/reports/build_ws_vs_phieta_rep6.py --full
+	@$(RUN) scripts/cross_validate_shared.py
+	@$(RUN) scripts/build_state_of_the_art.py
+
+progress: setup ## note how far the work is: RATE=50 NOTE="途中経過"
+	$(call gravscope-need,RATE,RATE=50 NOTE="途中経過")
+	@$(RUN) scripts/update_progress.py --rate $(call gravscope-quote,$(RATE)) --note $(call gravscope-quote,$(value NOTE))
+
+clean: ## remove what the example scripts wrote; records and logs of jobs stay
+	@rm -rf data/results server/public/state_of_the_art server/public/reports/*.html

@@ -1,0 +1,5 @@
+"""`python -m gravscope`: the same as the `gravscope` command."""
+
+from gravscope.cli import main
+
+main()

@@ -1,0 +1,111 @@
+"""`gravscope wait`: sleeps until jobs have ended, woken by the kernel at the end of their supervisors."""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import time
+from collections.abc import Sequence
+
+from gravscope.actions.settle import settled, survivors
+from gravscope.errors import GravscopeError, WaitTimeoutError
+from gravscope.model import JobRecord
+from gravscope.store import Store
+
+# seconds between looks where there is nothing that could wake us, and at a log for what it is to say
+LOOK_AGAIN = 0.1
+LONGEST_SLEEP = 5.0
+
+
+def wait(store: Store, job_ids: Sequence[str], timeout: float | None = None) -> list[JobRecord]:
+    """The records of the jobs once all have ended. Raises WaitTimeoutError after `timeout` seconds; they go on."""
+    deadline = None if timeout is None else time.monotonic() + timeout
+    ended = []
+    for job_id in job_ids:
+        record = settled(store, store.read(job_id))
+        while record.live:
+            if not sleep_until_end(record, _rest(deadline)) and _rest(deadline) == 0:
+                raise WaitTimeoutError(
+                    f"{job_id} is still {record.state} after {timeout:g} s",
+                    f"it goes on; type: gravscope status {job_id}",
+                )
+            record = settled(store, store.read(job_id))
+        ended.append(record)
+    return ended
+
+
+def wait_ready(store: Store, job_id: str, pattern: re.Pattern[str], timeout: float | None = None) -> str:
+    """The first line of the job's log that `pattern` is found in.
+
+    Raises WaitTimeoutError after `timeout` seconds, and GravscopeError if the job ends without saying it.
+    """
+    deadline = None if timeout is None else time.monotonic() + timeout
+    record, offset, rest = store.read(job_id), 0, ""
+    while True:
+        # asked before the log is read: what it wrote last is then read for certain
+        record = settled(store, store.read(job_id))
+        try:
+            with open(record.log_file, "rb") as log:  # noqa: PTH123 (its bytes count)
+                log.seek(offset)
+                news = log.read()
+        except OSError as error:
+            raise GravscopeError(f"{record.log_file}: {error.strerror}") from None
+        offset += len(news)
+        *lines, rest = (rest + news.decode("utf-8", "replace")).split("\n")
+        for line in [*lines, rest]:
+            if pattern.search(line):
+                return line
+        if not record.live:
+            raise GravscopeError(f"{job_id} ended without it: {record.state}, {record.reason}")
+        if _rest(deadline) == 0:
+            raise WaitTimeoutError(f"{job_id} has not said it after {timeout:g} s", "it goes on")
+        sleep_until_end(record, min(LOOK_AGAIN, _rest(deadline)))
+
+
+def sleep_until_end(record: JobRecord, longest: float) -> bool:
+    """Sleeps until the job's supervisor ends, or `longest` seconds; True if it has ended.
+
+    A job without a supervisor is watched by the ends of its processes.
+    """
+    longest = min(longest, LONGEST_SLEEP)
+    pids = [record.supervisor_pid] if record.supervisor_pid is not None else []
+    handles = [handle for pid in pids if (handle := _open_process(pid)) is not None]
+    if not handles:
+        handles = [handle for found in survivors(record)[:64] if (handle := _open_process(found.pid)) is not None]
+    if not handles:
+        time.sleep(min(longest, LOOK_AGAIN))
+        return False
+    try:
+        poll = select.poll()
+        for handle in handles:
+            poll.register(handle, select.POLLIN)
+        return bool(poll.poll(max(0.0, 1000 * longest)))
+    finally:
+        for handle in handles:
+            os.close(handle)
+
+
+def exit_status(record: JobRecord) -> int:
+    """What `wait` of one job exits with: the job's own exit status, 128+N if a signal ended it, 137 if OOM-killed.
+
+    A job that did not succeed never counts as 0, whatever its command said.
+    """
+    if record.state == "succeeded":
+        return 0
+    if record.state == "oom-killed":
+        return 137
+    if record.signal is not None:
+        return 128 + record.signal
+    return record.exit_code or 1
+
+
+def _rest(deadline: float | None) -> float:
+    return LONGEST_SLEEP if deadline is None else max(0.0, deadline - time.monotonic())
+
+
+def _open_process(pid: int) -> int | None:
+    try:
+        return os.pidfd_open(pid)
+    except OSError:
+        return None

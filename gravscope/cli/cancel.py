@@ -1,0 +1,53 @@
+"""`gravscope cancel`."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+
+from gravscope.actions.cancel import Cancelled
+from gravscope.actions.cancel import cancel as cancel_job
+from gravscope.cli import complain
+from gravscope.cli.output import print_json, public, store_here
+from gravscope.errors import GravscopeError
+from gravscope.quantity import parse_duration
+
+
+def cancel(
+    jobs: Annotated[list[str], typer.Argument(metavar="JOB...", help="Ids, beginnings of ids, or names.")],
+    grace: Annotated[str | None, typer.Option(help="Time between SIGTERM and SIGKILL [default: the job's].")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the records as JSON.")] = False,
+) -> int:
+    """End jobs, and return once they have ended."""
+    store = store_here()
+    seconds = parse_duration(grace, "--grace") if grace else None
+    ids = [store.find(job) for job in jobs]
+    done: list[Cancelled] = []
+    status = 0
+    for job_id in ids:
+        try:
+            done.append(cancel_job(store, job_id, os.environ, seconds))
+        except GravscopeError as error:
+            complain(str(error))
+            status = error.exit_code
+    if json:
+        print_json([public(one.record) for one in done])
+    else:
+        for one in done:
+            print(_line(one))
+    return status
+
+
+def _line(done: Cancelled) -> str:
+    record = done.record
+    if done.had_ended:
+        return f"{record.id} had already ended: {record.state}"
+    steps = [step.step for step in record.cancel.steps] if record.cancel else []
+    return f"{record.id}: {record.state}" + (f" by {', then '.join(steps)}" if steps else "")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command("cancel")(cancel)

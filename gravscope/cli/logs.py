@@ -1,0 +1,65 @@
+"""`gravscope logs`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from gravscope import commands, host
+from gravscope.actions.logs import follow_log, read_log
+from gravscope.cli.output import print_json, store_here
+from gravscope.errors import UnsupportedError, UsageError
+from gravscope.model import JobRecord
+from gravscope.store import Store
+
+
+def logs(
+    job: Annotated[str, typer.Argument(metavar="JOB", help="Id, the beginning of one, or a name.")],
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Show what is added, until the job ends.")] = False,
+    lines: Annotated[int | None, typer.Option("--lines", "-n", min=0, help="Only the last N lines.")] = None,
+    journal: Annotated[bool, typer.Option("--journal", help="Hand over to journalctl.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="The log as a JSON string.")] = False,
+) -> None:
+    """Show a job's output."""
+    store = store_here()
+    record = store.read(store.find(job))
+    if journal:
+        _hand_over(record, lines, follow=follow)
+    elif follow and json:
+        raise UsageError("--follow never ends a JSON text", "leave one of them away")
+    elif follow:
+        show_growing(store, record.id, lines)
+    elif json:
+        text = b"".join(read_log(record, lines)).decode("utf-8", "backslashreplace")
+        print_json({"id": record.id, "log_file": record.log_file, "text": text})
+    else:
+        for block in read_log(record, lines):
+            sys.stdout.buffer.write(block)
+
+
+def show_growing(store: Store, job_id: str, lines: int | None = None) -> None:
+    """The log as it grows, byte for byte, until the job has ended."""
+    for block in follow_log(store, job_id, lines):
+        sys.stdout.buffer.write(block)
+        sys.stdout.buffer.flush()
+
+
+def _hand_over(record: JobRecord, lines: int | None, *, follow: bool) -> None:
+    if record.unit is None:
+        raise UnsupportedError(
+            f"{record.id} has no unit, so it is not in the journal", f"type: gravscope logs {record.id}"
+        )
+    environment = host.manager_environment(os.environ, os.geteuid())
+    argv = commands.journalctl(record.unit, lines, follow)
+    try:
+        os.execvpe(argv[0], argv, environment)  # noqa: S606 (it is handed the terminal on purpose)
+    except OSError as error:
+        raise UnsupportedError(f"{argv[0]}: {error.strerror}") from None
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command("logs")(logs)

@@ -1,0 +1,54 @@
+"""`gravscope wait`."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+import typer
+
+from gravscope.actions.wait import exit_status, wait_ready
+from gravscope.actions.wait import wait as wait_for
+from gravscope.cli.output import print_json, public, store_here
+from gravscope.errors import UsageError
+from gravscope.quantity import parse_duration
+
+
+def wait(
+    jobs: Annotated[list[str], typer.Argument(metavar="JOB...", help="Ids, beginnings of ids, or names.")],
+    timeout: Annotated[str | None, typer.Option(help="Give up after this long, with exit status 124.")] = None,
+    ready: Annotated[
+        str | None, typer.Option(metavar="REGEX", help="Return when a line of the log matches, and print it.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the records as JSON.")] = False,
+) -> int:
+    """Sleep until jobs have ended. For one job, the exit status is the job's own."""
+    store = store_here()
+    seconds = parse_duration(timeout, "--timeout") if timeout else None
+    ids = [store.find(job) for job in jobs]
+    if ready is not None:
+        return _wait_ready(ids, ready, seconds, json=json)
+    records = wait_for(store, ids, seconds)
+    if json:
+        print_json([public(record) for record in records])
+    else:
+        for record in records:
+            print(f"{record.id}: {record.state}: {record.reason}")
+    return max(exit_status(record) for record in records) if len(records) == 1 else int(any(map(exit_status, records)))
+
+
+def _wait_ready(ids: list[str], ready: str, seconds: float | None, *, json: bool) -> int:
+    if len(ids) != 1:
+        raise UsageError("--ready looks at one job's log", "name one job")
+    try:
+        pattern = re.compile(ready)
+    except re.error as error:
+        raise UsageError(f"--ready: {ready!r} is not a regular expression: {error}") from None
+    line = wait_ready(store_here(), ids[0], pattern, seconds)
+    print_json({"id": ids[0], "line": line}) if json else print(line)
+    return 0
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command("wait")(wait)

@@ -1,0 +1,120 @@
+"""What this machine can do, and the running of its tools: the only module that calls them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from gravscope import proc
+from gravscope.errors import UnsupportedError
+
+# seconds that a manager may take to answer; one under memory pressure is slow, one that is stuck never answers
+PATIENCE = 30.0
+
+
+@dataclass(frozen=True)
+class Completed:
+    """What a tool did: its exit status (127 for one that is not there, 124 for one that took too long), its words."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def complaint(self) -> str | None:
+        """None when it went well, else why not, in one line."""
+        if self.status == 0:
+            return None
+        lines = [line.strip() for line in self.err.splitlines() if line.strip()]
+        return f"exit status {self.status}" + (f": {lines[-1]}" if lines else "")
+
+
+def call(argv: Sequence[str], environ: Mapping[str, str], patience: float = PATIENCE) -> Completed:
+    """Runs a tool to its end. Never raises for what the tool does, nor for a tool that is not there."""
+    try:
+        done = subprocess.run(
+            argv,
+            env=dict(environ),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=patience,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return Completed(124, "", f"{argv[0]} did not answer within {patience:g} s")
+    except OSError as error:
+        return Completed(127, "", f"{argv[0]}: {error.strerror}")
+    return Completed(done.returncode, done.stdout, done.stderr)
+
+
+def manager_environment(environ: Mapping[str, str], uid: int) -> dict[str, str]:
+    """`environ` with the runtime folder and bus address of our own user manager, derived where they are unset.
+
+    cron, ssh without PAM and sudo leave them unset; su leaves another user's. Raises UnsupportedError saying what is
+    missing where there is no manager to be reached.
+    """
+    if shutil.which("systemd-run", path=environ.get("PATH")) is None:
+        raise UnsupportedError("systemd-run is not installed")
+    given = environ.get("XDG_RUNTIME_DIR")
+    folder = given if given and _owned(given, uid) else f"/run/user/{uid}"
+    if not _owned(folder, uid):
+        why = "is not there" if not os.path.isdir(folder) else "belongs to another user"  # noqa: PTH112 (hot path)
+        raise UnsupportedError(f"no user manager: its folder {folder} {why}", "log in, or type: loginctl enable-linger")
+    found = {**environ, "XDG_RUNTIME_DIR": folder}
+    if not _address_is_ours(environ.get("DBUS_SESSION_BUS_ADDRESS"), folder, given):
+        found["DBUS_SESSION_BUS_ADDRESS"] = f"unix:path={folder}/bus"
+        if not _is_socket(f"{folder}/bus"):
+            raise UnsupportedError(
+                f"no user manager: there is no bus at {folder}/bus",
+                "is dbus-user-session installed, and systemd running?",
+            )
+    return found
+
+
+def _address_is_ours(address: str | None, folder: str, given: str | None) -> bool:
+    """An address that belongs to a runtime folder we had to put aside is put aside with it."""
+    if not address:
+        return False
+    return folder == given or not (given and given in address)
+
+
+def _owned(folder: str, uid: int) -> bool:
+    try:
+        found = os.stat(folder)  # noqa: PTH116 (hot path)
+    except OSError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == uid
+
+
+def _is_socket(path: str) -> bool:
+    try:
+        return stat.S_ISSOCK(os.stat(path).st_mode)  # noqa: PTH116 (hot path)
+    except OSError:
+        return False
+
+
+def total_memory() -> int:
+    """Bytes of memory that the machine has; percentages of sizes are taken of it."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def members(job_id: str) -> list[proc.Stat]:
+    """Processes that carry the job's id in the environment they were started with, zombies left out.
+
+    The last resort to find a job whose supervisor is gone and that has no cgroup. The id is unique on this machine
+    as long as its record exists, and /proc/PID/environ cannot be read of other users' processes.
+    """
+    wanted = f"GRAVSCOPE_JOB_ID={job_id}"
+    found = []
+    for name in os.listdir("/proc"):  # noqa: PTH208 (hot path)
+        if name.isdigit() and wanted in (proc.read_text(f"/proc/{name}/environ") or "").split("\0"):
+            process = proc.stat(int(name))
+            if process is not None and not process.ended:
+                found.append(process)
+    return found

@@ -1,0 +1,49 @@
+"""Which launchers to try, in order, and what counts as a reason to try the next."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gravscope import host
+from gravscope.errors import UnsupportedError
+from gravscope.launchers import Launch, scope, session
+from gravscope.model import JobSpec
+
+# What systemd-run says when nobody is there to start a scope, as opposed to one who will not: in the former case the
+# job can still be had by `session`, in the latter its limits would silently be lost.
+_NOBODY_THERE = re.compile(
+    r"failed to connect to .*bus|connection refused|no such file or directory|host is down"
+    r"|has not been booted with systemd|transport endpoint is not connected|did not answer",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The launchers to try in order; `fallback_reason` is set when `scope` was wanted and cannot even be tried."""
+
+    launches: list[Launch]
+    fallback_reason: str | None = None
+
+
+def choose(spec: JobSpec, job_id: str, environ: Mapping[str, str]) -> Choice:
+    """Raises UnsupportedError where the launcher that was demanded is not to be had."""
+    if spec.launcher == "session":
+        return Choice([session.launch(environ)])
+    try:
+        wanted = scope.launch(spec, job_id, host.manager_environment(environ, os.geteuid()))
+    except UnsupportedError as error:
+        if spec.launcher == "scope":
+            raise
+        return Choice([session.launch(environ)], error.message)
+    if spec.launcher == "scope":
+        return Choice([wanted])
+    return Choice([wanted, session.launch(environ)])
+
+
+def nobody_there(complaint: str) -> bool:
+    """True if a launcher failed because there is no manager, and not because it refused this job."""
+    return _NOBODY_THERE.search(complaint) is not None

@@ -1,0 +1,17 @@
+"""A transient scope of the user's service manager: limits held by the kernel, everything in it ended together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from gravscope import commands
+from gravscope.launchers import Launch
+from gravscope.model import JobSpec
+
+
+def launch(spec: JobSpec, job_id: str, environ: Mapping[str, str]) -> Launch:
+    """`environ` is what reaches the manager (`host.manager_environment`)."""
+    unit = commands.unit_name(job_id)
+    properties = commands.scope_properties(spec.limits, spec.grace)
+    prefix = commands.systemd_run_scope(unit, properties, description=f"gravscope job {job_id}")
+    return Launch("scope", prefix, environ, unit, commands.SLICE)

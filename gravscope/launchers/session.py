@@ -1,0 +1,19 @@
+"""A session of its own (setsid + nohup), where no user manager answers: limits are held by the supervisor's watch."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+
+from gravscope import commands
+from gravscope.errors import UnsupportedError
+from gravscope.launchers import Launch
+
+
+def launch(environ: Mapping[str, str]) -> Launch:
+    """Raises UnsupportedError where setsid or nohup is not installed."""
+    prefix = commands.setsid_nohup()
+    for tool in ("setsid", "nohup"):
+        if shutil.which(tool, path=environ.get("PATH")) is None:
+            raise UnsupportedError(f"{tool} is not installed", "it is in util-linux (setsid) or coreutils (nohup)")
+    return Launch("session", prefix, environ)

@@ -1,0 +1,105 @@
+"""Records that the older shell dispatcher wrote, read as records of today.
+
+It kept pid, pgid, name, started, log_file, workdir, command, env and unit, and never wrote how a job ended. Whether
+one still runs is told by its process: alive, and started when the record says.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from gravscope import proc
+from gravscope.model import OLDER_DISPATCHER, JobRecord
+
+# its clock was read by the shell some moments before or after the process began
+TOLERANCE = 10.0
+_FORMATS = ["%Y%m%d_%H%M%S", "%Y-%m-%d %H:%M:%S", "%Y/%m/%d %H:%M:%S"]
+
+
+def is_older(text: object) -> bool:
+    """True for what the older dispatcher wrote: it has a pid and a command, and no schema."""
+    return isinstance(text, dict) and "schema" not in text and {"pid", "command"} <= text.keys()
+
+
+def convert(text: dict[str, Any], path: Path) -> JobRecord:
+    """The record of today for it: `running` if its process still is that process, else `lost`, with the reason."""
+    pid, pgid = _number(text.get("pid")), _number(text.get("pgid"))
+    began = parse_started(text.get("started"))
+    found = proc.stat(pid) if pid else None
+    alive = found is not None and not found.ended and _began_then(found, began)
+    command = text.get("command")
+    return JobRecord(
+        schema=OLDER_DISPATCHER,
+        id=path.stem,
+        name=str(text.get("name") or path.stem),
+        state="running" if alive else "lost",
+        cmd=[str(word) for word in command] if isinstance(command, list) else [str(command)],
+        shell=not isinstance(command, list),
+        cwd=str(text.get("workdir") or ""),
+        env=_environment(text.get("env")),
+        launcher="scope" if text.get("unit") else "session",
+        unit=str(text["unit"]) if text.get("unit") else None,
+        pid=pid,
+        pgid=pgid,
+        start_ticks=found.start_ticks if alive and found else None,
+        boot_id=proc.boot_id() if alive else None,
+        log_file=str(text.get("log_file") or ""),
+        created=began.isoformat() if began else "",
+        started=began.isoformat() if began else None,
+        reason=None if alive else _why_lost(found, began),
+    )
+
+
+def _number(value: object) -> int | None:
+    return int(value) if isinstance(value, (int, str)) and str(value).isdigit() and int(value) > 1 else None
+
+
+def parse_started(value: object) -> datetime | None:
+    """Its start time: ISO 8601, the shell's usual spellings (local time), or seconds since 1970."""
+    text = str(value or "").strip()
+    if re.fullmatch(r"\d{9,11}(\.\d+)?", text):
+        return datetime.fromtimestamp(float(text), UTC).astimezone()
+    try:
+        return datetime.fromisoformat(text).astimezone()
+    except ValueError:
+        pass
+    for form in _FORMATS:
+        try:
+            return datetime.strptime(text, form).astimezone()
+        except ValueError:
+            continue
+    return None
+
+
+def _began_then(found: proc.Stat, began: datetime | None) -> bool:
+    boot = boot_time()
+    if began is None or boot is None:
+        return False
+    return abs(boot + found.start_ticks / proc.TICKS - began.timestamp()) <= TOLERANCE
+
+
+def boot_time() -> float | None:
+    """When this machine was started, in seconds since 1970 (btime of /proc/stat)."""
+    for line in (proc.read_text("/proc/stat") or "").splitlines():
+        if line.startswith("btime "):
+            return float(line.split()[1])
+    return None
+
+
+def _why_lost(found: proc.Stat | None, began: datetime | None) -> str:
+    if began is None:
+        return "the older dispatcher's record has no start time, so its process cannot be told from another"
+    if found is None or found.ended:
+        return "its process is gone, and the older dispatcher did not record how it ended"
+    return f"pid {found.pid} is another process now, and the older dispatcher did not record how its own ended"
+
+
+def _environment(value: object) -> dict[str, str]:
+    """Its `env`, an object or a string of K=V words."""
+    if isinstance(value, dict):
+        return {str(key): str(item) for key, item in value.items()}
+    words = (word.partition("=") for word in str(value or "").split())
+    return {key: item for key, equals, item in words if equals}

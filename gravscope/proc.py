@@ -1,0 +1,135 @@
+"""Reads and parses /proc: who a process is, and what belongs to it.
+
+Standard library only, and of that nothing heavier than `os`: the supervisor uses it, and what it imports stays in
+memory for as long as a job runs. See proc(5) for every field.
+"""
+
+from __future__ import annotations
+
+import _signal
+import os
+
+PAGE = os.sysconf("SC_PAGE_SIZE")
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class Stat:
+    """The fields of /proc/PID/stat that gravscope uses; `start_ticks` counts clock ticks since boot."""
+
+    __slots__ = ("cpu_ticks", "pgid", "pid", "ppid", "session", "start_ticks", "state")
+
+    def __init__(self, text: str) -> None:
+        # the command name stands in parentheses and may itself hold spaces and parentheses
+        left, _, right = text.rpartition(")")
+        fields = right.split()
+        self.pid = int(left.partition(" ")[0])
+        self.state = fields[0]
+        self.ppid = int(fields[1])
+        self.pgid = int(fields[2])
+        self.session = int(fields[3])
+        # utime, stime and those of children that were waited for
+        self.cpu_ticks = sum(int(field) for field in fields[11:15])
+        self.start_ticks = int(fields[19])
+
+    @property
+    def ended(self) -> bool:
+        """True for a zombie: it has ended, and only waits to be asked for its status."""
+        return self.state in "ZX"
+
+
+def read_text(path: str) -> str | None:
+    """The text of a file under /proc or /sys, None where it cannot be read (gone, not ours, not there at all)."""
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            return file.read()
+    except OSError:
+        return None
+
+
+def stat(pid: int) -> Stat | None:
+    """Who `pid` is now; None where there is no such process."""
+    text = read_text(f"/proc/{pid}/stat")
+    try:
+        return Stat(text) if text else None
+    except (ValueError, IndexError):
+        return None
+
+
+def boot_id() -> str | None:
+    """The id of this boot (random(4)): it tells a pid of this boot from the same number before a reboot."""
+    text = read_text("/proc/sys/kernel/random/boot_id")
+    return text.strip() if text else None
+
+
+def is_process(pid: int | None, start_ticks: int | None) -> bool:
+    """True if `pid` is alive and is the process that started at `start_ticks`: a recycled number is not."""
+    if pid is None or start_ticks is None:
+        return False
+    found = stat(pid)
+    return found is not None and found.start_ticks == start_ticks and not found.ended
+
+
+def send_signal(pid: int, start_ticks: int, number: int) -> bool:
+    """Sends a signal to the process that is `pid` and started at `start_ticks`, and to no other; True if sent."""
+    try:
+        handle = os.pidfd_open(pid)
+    except OSError:
+        return False
+    try:
+        # the handle stays with this process: if it is ours now, the number cannot become another's before the signal
+        if not is_process(pid, start_ticks):
+            return False
+        _signal.pidfd_send_signal(handle, number)
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(handle)
+
+
+def children(pid: int) -> list[int]:
+    """The direct children of `pid`, zombies too, of all its threads."""
+    found: list[int] = []
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")
+    except OSError:
+        return found
+    for thread in threads:
+        text = read_text(f"/proc/{pid}/task/{thread}/children")
+        if text is None and os.path.exists(f"/proc/{pid}/task/{thread}"):
+            return _children_by_parent(pid)  # a kernel without CONFIG_PROC_CHILDREN
+        found += [int(word) for word in (text or "").split()]
+    return found
+
+
+def _children_by_parent(pid: int) -> list[int]:
+    stats = [stat(int(name)) for name in os.listdir("/proc") if name.isdigit()]
+    return [found.pid for found in stats if found is not None and found.ppid == pid]
+
+
+def descendants(pid: int) -> list[int]:
+    """Every process below `pid`, parents before their children, zombies too.
+
+    Processes may come and go meanwhile: what is killed on the ground of this list is listed again until it is empty.
+    """
+    found = children(pid)
+    for child in found:  # grows while it is walked
+        found.extend(other for other in children(child) if other not in found)
+    return found
+
+
+def resident(pid: int) -> int:
+    """Resident memory of `pid` in bytes, pages that it shares with others included; 0 once it has ended."""
+    text = read_text(f"/proc/{pid}/statm")
+    return int(text.split()[1]) * PAGE if text else 0
+
+
+def proportional(pid: int) -> int:
+    """Resident memory of `pid` in bytes, each shared page divided by the number of its users (Pss of smaps_rollup).
+
+    Dearer than `resident`, and the right figure for a pool of forked workers. Falls back to `resident`.
+    """
+    for line in (read_text(f"/proc/{pid}/smaps_rollup") or "").splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1]) * 1024
+    return resident(pid)

@@ -1,0 +1,106 @@
+"""Sizes, durations and percentages as people write them, to numbers and back.
+
+Sizes are systemd's (systemd.resource-control(5)): a number with K, M, G, T, P or E to the base 1024, `50%` of the
+machine's memory, or `infinity`. Durations are systemd's too (systemd.time(7)), in their short spellings.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, Literal
+
+from gravscope.errors import UsageError
+
+Infinity = Literal["infinity"]
+INFINITY: Final[Infinity] = "infinity"
+Size = int | Infinity
+
+_UNITS: Final = {unit: 1024**power for power, unit in enumerate(["", "K", "M", "G", "T", "P", "E"])}
+_SIZE: Final = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<unit>[KMGTPE]?)B?", re.ASCII)
+_PERCENT: Final = re.compile(r"(?P<number>\d+(?:\.\d+)?)%", re.ASCII)
+# cgroup limits are kept as unsigned 64-bit numbers, of which the kernel and systemd take the last as "no limit"
+_LARGEST: Final = 2**64 - 1
+
+_SECONDS: Final = {
+    "us": 1e-6, "ms": 1e-3, "": 1, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "hr": 3600,
+    "d": 86400, "day": 86400, "w": 604800, "week": 604800,
+}  # fmt: skip
+_SPAN: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)\s*", re.ASCII)
+
+
+def parse_size(text: str, whole: int, option: str = "size") -> Size:
+    """Bytes that `text` stands for; a percentage is taken of `whole` (bytes, the machine's memory).
+
+    Raises UsageError naming `option` for anything that is not a size, and for sizes beyond 64 bits.
+    """
+    stripped = text.strip()
+    if stripped == INFINITY:
+        return INFINITY
+    if percent := _PERCENT.fullmatch(stripped):
+        number = int(whole * float(percent["number"]) / 100)
+    elif size := _SIZE.fullmatch(stripped):
+        # whole numbers stay exact: a float holds only 53 bits
+        count = float(size["number"]) if "." in size["number"] else int(size["number"])
+        number = int(count * _UNITS[size["unit"]])
+    else:
+        raise UsageError(f"{option}: {text!r} is not a size", "write it as 6G, 512M, 50% or infinity")
+    if number >= _LARGEST:
+        raise UsageError(f"{option}: {text!r} is more than any machine has", "write infinity for no limit")
+    return number
+
+
+def parse_duration(text: str, option: str = "duration") -> float | None:
+    """Seconds that `text` stands for (`90`, `90s`, `1h30m`, `1.5h`); None for `infinity`.
+
+    Raises UsageError naming `option` for anything else.
+    """
+    stripped = text.strip().lower()
+    if stripped == INFINITY:
+        return None
+    seconds, position = 0.0, 0
+    while match := _SPAN.match(stripped, position):
+        if match[2] not in _SECONDS:
+            break
+        seconds += float(match[1]) * _SECONDS[match[2]]
+        position = match.end()
+    if position == 0 or position != len(stripped) or seconds == float("inf"):
+        raise UsageError(f"{option}: {text!r} is not a duration", "write it as 90s, 10m, 1h30m or infinity")
+    return seconds
+
+
+def parse_percent(text: str, option: str = "percentage") -> float:
+    """Percent that `text` stands for: `150%` is 150.0. Raises UsageError naming `option` for anything else."""
+    match = _PERCENT.fullmatch(text.strip())
+    if match is None or float(match["number"]) <= 0:
+        raise UsageError(f"{option}: {text!r} is not a percentage", "write it as 150% (one and a half cores)")
+    return float(match["number"])
+
+
+def format_size(size: Size | None) -> str:
+    """`size` in at most five characters, to the base 1024: 512M, 1.5G; `infinity` as ∞, unknown as -."""
+    if size is None:
+        return "-"
+    if size == INFINITY:
+        return "∞"
+    amount, units = float(size), list("BKMGTPE")
+    while amount >= 999.5 and len(units) > 1:
+        amount /= 1024
+        units.pop(0)
+    unit = units[0]
+    digits = 1 if amount < 9.95 and unit != "B" and amount != int(amount) else 0
+    return f"{amount:.{digits}f}{unit}"
+
+
+def format_duration(seconds: float | None) -> str:
+    """`seconds` in at most six characters, its two largest units: 4.2s, 12m05s, 3h20m, 12d04h; unknown as -."""
+    if seconds is None:
+        return "-"
+    seconds = max(0.0, seconds)  # an age is never negative, whatever the wall clock did meanwhile
+    if seconds < 9.95:
+        return f"{seconds:.1f}s"
+    whole = round(seconds)
+    for size, large, small in [(86400, "d", "h"), (3600, "h", "m"), (60, "m", "s")]:
+        if whole >= size:
+            part = {"d": 3600, "h": 60, "m": 1}[large]
+            return f"{whole // size}{large}{whole % size // part:02d}{small}"
+    return f"{whole}s"

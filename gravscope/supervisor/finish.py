@@ -1,0 +1,92 @@
+"""The end of a job, in this order: counters, cancel request, outcome, the record last, and only then the lock."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from gravscope.outcome import Evidence, decide
+from gravscope.supervisor.recorder import Recorder, timestamp
+from gravscope.supervisor.request import Request
+from gravscope.supervisor.watch import Watch
+from gravscope.supervisor.wish import read_cancel, steps_of
+
+# how long a final record is offered to a disk that will not take it, and how often, in seconds
+PATIENCE, AGAIN = 3600.0, 1.0
+
+
+def finish(request: Request, recorder: Recorder, watch: Watch) -> None:
+    """Writes what became of the job, then gives up being in charge of it."""
+    now = time.monotonic()
+    evidence, measured = _gather(request, watch)  # counters vanish with the cgroup, so they come first
+    cancel = read_cancel(request.cancel_path)
+    if cancel is not None:
+        evidence.cancel_requested, evidence.cancel_steps = True, steps_of(cancel)
+        recorder.update(cancel=cancel)
+    outcome = decide(evidence)
+    recorder.update(
+        state=outcome.state,
+        reason=outcome.reason,
+        ended=timestamp(time.time()),
+        duration=round(now - watch.began, 3),
+        exit_code=evidence.exit_code,
+        signal=evidence.signal,
+        outlived=round(evidence.outlived, 3),
+        **measured,
+    )
+    watch.place.remove()
+    close(request, recorder)
+
+
+def close(request: Request, recorder: Recorder) -> None:
+    """Puts the final record on disk, waiting for room if it must, and removes what stood beside it.
+
+    Until it is there the lock stays ours, so nobody settles the job from less than we know.
+    """
+    deadline = time.monotonic() + PATIENCE
+    while not recorder.write():
+        if not os.path.isdir(os.path.dirname(request.record_path)) or time.monotonic() > deadline:
+            return
+        time.sleep(AGAIN)
+    for path in (request.cancel_path, request.lock_path):
+        try:
+            os.unlink(path)
+        except OSError:
+            continue
+
+
+def _gather(request: Request, watch: Watch) -> tuple[Evidence, dict[str, object]]:
+    place = watch.place
+    events, kernel_peak, kernel_cpu = place.events(), place.peak(), place.cpu_seconds()
+    peak = kernel_peak if kernel_peak is not None else watch.peak or None
+    code, signal = split_status(watch.status)
+    oom_kills = events.get("oom_kill") if events else None
+    evidence = Evidence(
+        exit_code=code,
+        signal=signal,
+        timed_out=request.timeout if watch.timed_out else None,
+        stopped=f"told to stop by {watch.stopped_by}, with no cancel request" if watch.stopped_by else None,
+        watch_kill=watch.watch_kill,
+        oom_kills=oom_kills or 0,
+        oom_own=events.get("oom", 0) > 0,
+        peak_memory=peak,
+        mem_max=request.mem_max,
+        outlived=time.monotonic() - watch.command_ended if watch.command_ended is not None else 0.0,
+    )
+    source = None if peak is None else "kernel" if kernel_peak is not None else "sampled"
+    cpu = kernel_cpu if kernel_cpu is not None else watch.cpu_seconds
+    return evidence, {
+        "peak_memory": peak,
+        "peak_memory_source": source,
+        "oom_kills": oom_kills,
+        "cpu_seconds": round(cpu, 3),
+    }
+
+
+def split_status(status: int | None) -> tuple[int | None, int | None]:
+    """A wait status as exit code or signal, never both: a signal is no exit code (wait(2))."""
+    if status is None:
+        return None, None
+    if os.WIFSIGNALED(status):
+        return None, os.WTERMSIG(status)
+    return os.WEXITSTATUS(status), None

@@ -1,0 +1,94 @@
+"""The supervisor from its first line to its last."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from gravscope import proc
+from gravscope.outcome import CANCELLED, NEVER_STARTED, Outcome
+from gravscope.supervisor import kernel, plainjson
+from gravscope.supervisor.finish import close, finish
+from gravscope.supervisor.place import Place, arrange
+from gravscope.supervisor.recorder import Recorder, timestamp
+from gravscope.supervisor.request import Request, receive
+from gravscope.supervisor.spawn import SpawnError, spawn
+from gravscope.supervisor.watch import Watch
+from gravscope.supervisor.wish import read_cancel
+
+
+def main(request_fd: int) -> None:
+    """Runs one job. Everything that the launcher is told, it is told through the handshake."""
+    request = receive(request_fd)
+    _detach(request)
+    recorder = Recorder(request.record_path, request.record)
+    place = arrange(request.unit, request.oom_policy)
+    recorder.update(supervisor_pid=os.getpid(), supervisor_start_ticks=_start_ticks(os.getpid()))
+    watch = Watch(request, place, hold_memory=_agree(request, recorder, place))
+    watch.listen()  # before there is anything to end: a stop that comes now is obeyed as soon as there is
+    cancel = read_cancel(request.cancel_path)
+    if cancel is not None:
+        recorder.update(cancel=cancel)
+        return _give_up(request, recorder, place, Outcome(CANCELLED, "cancelled before its command was started"))
+    try:
+        pid = spawn(request, place.job)
+    except SpawnError as error:
+        return _give_up(request, recorder, place, Outcome(NEVER_STARTED, str(error)))
+    recorder.update(state="running", pid=pid, pgid=pid, start_ticks=_start_ticks(pid), started=timestamp(time.time()))
+    recorder.write()
+    _answer(request, {"pid": pid})
+    watch.run(pid)
+    return finish(request, recorder, watch)
+
+
+def _give_up(request: Request, recorder: Recorder, place: Place, outcome: Outcome) -> None:
+    """The end of a job whose command was never exec'd."""
+    recorder.update(state=outcome.state, reason=outcome.reason, ended=timestamp(time.time()))
+    place.remove()
+    close(request, recorder)
+    _answer(request, {"error": outcome.reason})
+
+
+def _detach(request: Request) -> None:
+    """Ours alone from here: a session of our own, our errors into the job's log, nothing passed on by accident."""
+    kernel.become_subreaper()
+    if os.getsid(0) != os.getpid():
+        os.setsid()
+    kernel.ignore_hangup()
+    # what systemd-run says went to the pipe that gravscope run reads; from here on it is the log, like the job's own
+    os.dup2(1, 2)
+    for descriptor in (request.lock_fd, request.handshake_fd):
+        os.set_inheritable(descriptor, False)
+
+
+def _start_ticks(pid: int) -> int | None:
+    found = proc.stat(pid)
+    return None if found is None else found.start_ticks
+
+
+def _agree(request: Request, recorder: Recorder, place: Place) -> bool:
+    """Records what limits really hold, and who holds them; True if the watch has to."""
+    effective = place.effective()
+    held = effective or {}
+    for note in place.notes:
+        recorder.warn(note)
+    kernel_holds = {name for name in ("mem_high", "mem_max") if isinstance(held.get(name), int)}
+    watched = request.mem_max is not None and "mem_max" not in kernel_holds
+    asked = {"mem_high": request.mem_high, "mem_max": request.mem_max}
+    missing = [name for name, limit in asked.items() if limit is not None and name not in kernel_holds]
+    enforcement = "watch" if watched else "kernel" if kernel_holds else "none"
+    if "mem_high" in missing:
+        recorder.warn("mem_high is not enforced here: only the kernel's memory controller can slow a job down")
+    recorder.update(effective=effective, enforcement=enforcement)
+    return watched
+
+
+def _answer(request: Request, message: dict[str, object]) -> None:
+    """Tells `gravscope run` how it went. If that is gone meanwhile, the job goes on without it."""
+    try:
+        os.write(
+            request.handshake_fd, plainjson.dumps({**message, "record": request.record}).encode("utf-8", "replace")
+        )
+        os.close(request.handshake_fd)
+    except OSError:
+        pass

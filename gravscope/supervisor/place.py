@@ -1,0 +1,87 @@
+"""Where the job lives: in its delegated scope, one cgroup for the supervisor and one for the command.
+
+systemd's limits stay on the scope. The command's own cgroup can then be killed as a whole by the kernel
+(memory.oom.group) without the supervisor, and its counters are still there to be read afterwards.
+"""
+
+from __future__ import annotations
+
+import os
+
+from gravscope import cgroup, proc
+
+# what is turned on below the scope, as far as the scope has it
+CONTROLLERS = ("memory", "pids", "cpu", "io")
+
+
+class Place:
+    """The scope's folder and the job's below it, both None outside of a scope; `notes` is what could not be done."""
+
+    def __init__(self, scope: str | None = None, job: str | None = None, notes: tuple[str, ...] = ()) -> None:
+        self.scope = scope
+        self.job = job
+        self.notes = notes
+
+    def effective(self) -> dict[str, int | float | str | None] | None:
+        """What the kernel holds the job to, read back; None outside of a scope."""
+        root = cgroup.mount_point()
+        return None if self.scope is None or root is None else cgroup.effective(self.scope, root)
+
+    def events(self) -> dict[str, int]:
+        """memory.events of the job; empty where there is no memory controller."""
+        folder = self.job or self.scope
+        return {} if folder is None else cgroup.read_keyed(folder, "memory.events")
+
+    def peak(self) -> int | None:
+        """The most memory that the job ever had, in bytes (memory.peak: Linux 5.19 and later)."""
+        folder = self.job or self.scope
+        return None if folder is None else cgroup.read_number(folder, "memory.peak")
+
+    def cpu_seconds(self) -> float | None:
+        """CPU time of all the job's processes, in seconds."""
+        if self.job is None:
+            return None
+        usage = cgroup.read_keyed(self.job, "cpu.stat").get("usage_usec")
+        return None if usage is None else usage / 1e6
+
+    def remove(self) -> None:
+        """Removes the job's cgroup, and those it made below; the scope's own goes with the scope."""
+        if self.job is not None:
+            for folder, _names, _files in os.walk(self.job, topdown=False):
+                try:
+                    os.rmdir(folder)
+                except OSError:
+                    continue
+
+
+def arrange(unit: str | None, oom_policy: str) -> Place:
+    """Makes `supervisor/` and `job/` in our scope and moves this process into the former.
+
+    Where the manager put us elsewhere, or the kernel refuses, the job runs in the scope as it is, and `notes` says so.
+    """
+    if unit is None:
+        return Place()
+    scope = cgroup.folder_of()
+    if scope is None or not scope.endswith(f"/{unit}"):
+        return Place(notes=(f"not in the cgroup of {unit}: {scope or 'no cgroup v2'}",))
+    own, job = f"{scope}/supervisor", f"{scope}/job"
+    try:
+        os.mkdir(own)
+        os.mkdir(job)
+    except OSError as error:
+        return Place(scope, notes=(f"{scope}: {error.strerror}",))
+    refused = cgroup.write(own, "cgroup.procs", str(os.getpid()))
+    if refused:
+        return Place(scope, notes=(refused,))
+    return Place(scope, job, tuple(_enable(scope, job, oom_policy)))
+
+
+def _enable(scope: str, job: str, oom_policy: str) -> list[str]:
+    notes = []
+    there = (proc.read_text(f"{scope}/cgroup.controllers") or "").split()
+    for controller in CONTROLLERS:
+        if controller in there and (refused := cgroup.write(scope, "cgroup.subtree_control", f"+{controller}")):
+            notes.append(f"{controller}: {refused}")
+    if "memory" in there and oom_policy == "kill" and (refused := cgroup.write(job, "memory.oom.group", "1")):
+        notes.append(refused)
+    return notes

@@ -1,0 +1,44 @@
+"""The supervisor's pen: keeps the record in memory and puts it on disk, whole each time."""
+
+from __future__ import annotations
+
+import time
+
+from gravscope import files
+from gravscope.supervisor import plainjson
+
+
+def timestamp(seconds: float) -> str:
+    """Seconds since 1970 as ISO 8601 in local time, with milliseconds and the offset from UTC."""
+    local = time.localtime(seconds)
+    offset = local.tm_gmtoff // 60
+    sign = "-" if offset < 0 else "+"
+    clock = time.strftime("%Y-%m-%dT%H:%M:%S", local)
+    return f"{clock}.{int(seconds * 1000) % 1000:03d}{sign}{abs(offset) // 60:02d}:{abs(offset) % 60:02d}"
+
+
+class Recorder:
+    """The record of one job. Nobody else writes it while its lock is ours."""
+
+    def __init__(self, path: str, record: dict[str, object]) -> None:
+        self.path = path
+        self.record = record
+
+    def update(self, **fields: object) -> None:
+        """Takes facts into the record; `write` puts them on disk."""
+        self.record.update(fields)
+
+    def warn(self, text: str) -> None:
+        """Adds a line to the record's warnings."""
+        warnings = self.record["warnings"]
+        if isinstance(warnings, list):
+            warnings.append(text)
+
+    def write(self) -> bool:
+        """False if the disk would not take it (full, read-only …): the job goes on, and the next write may do."""
+        text = plainjson.dumps(self.record) + "\n"
+        try:
+            files.write_atomically(self.path, text.encode("utf-8", "backslashreplace"))
+        except OSError:
+            return False
+        return True

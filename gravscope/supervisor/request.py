@@ -1,0 +1,42 @@
+"""What `gravscope run` hands to the supervisor: one value through an inherited file, in Python's own `marshal`.
+
+Both ends are the same Python and the same installation, and bytes that are no text pass as they are.
+"""
+
+from __future__ import annotations
+
+import marshal
+import os
+
+
+class Request:
+    """The spec as the supervisor needs it. Sizes in bytes, durations in seconds."""
+
+    argv: list[bytes]
+    environ: dict[bytes, bytes]
+    cwd: bytes
+    record: dict[str, object]
+    """The record as it stands, in state `starting`."""
+    record_path: str
+    lock_path: str
+    cancel_path: str
+    lock_fd: int
+    handshake_fd: int
+    unit: str | None
+    mem_high: int | None
+    mem_max: int | None
+    timeout: float | None
+    grace: float
+    oom_policy: str
+    oom_score: int
+
+    def __init__(self, values: dict[str, object]) -> None:
+        for name in Request.__annotations__:
+            setattr(self, name, values[name])
+
+
+def receive(descriptor: int) -> Request:
+    """Reads the request from the file that the launcher let us inherit, and closes it."""
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    with os.fdopen(descriptor, "rb") as file:
+        return Request(marshal.load(file))  # noqa: S302 (written by our own gravscope run, in a file with no name)

@@ -1,0 +1,142 @@
+"""From exec to the end of the last process: reaps, samples, keeps the timeout and the memory limit, obeys a stop."""
+
+from __future__ import annotations
+
+import _signal
+import os
+import select
+import time
+
+from gravscope.supervisor.place import Place
+from gravscope.supervisor.request import Request
+from gravscope.supervisor.tree import Tree
+from gravscope.supervisor.wish import grace_of, read_cancel
+
+# seconds between samples: often at first, since many jobs are short, then once a second
+SLOWEST, FASTEST, GROWTH = 1.0, 0.02, 0.25
+# bytes a second that a process may be expected to take at most: the watch looks again before the limit can be passed
+FAST_ALLOCATION = 2**30
+# seconds between two looks at a job that is being killed
+KILL_AGAIN = 0.05
+
+
+class Watch:
+    """What is seen of the job while it runs. All times are of the monotonic clock: the wall clock may step."""
+
+    def __init__(self, request: Request, place: Place, *, hold_memory: bool) -> None:
+        self.request = request
+        self.place = place
+        self.pid: int | None = None
+        self.hold_memory = hold_memory
+        self.tree = Tree(place.job)
+        self.began = time.monotonic()
+        self.status: int | None = None
+        self.command_ended: float | None = None
+        self.peak = 0
+        self.cpu_seconds = 0.0
+        self.watch_kill: int | None = None
+        self.timed_out = False
+        self.stopped_by: str | None = None
+        self.kill_at: float | None = None
+        self.killing = False
+        self.told: list[int] = []
+        self.next_sample = self.began
+        self.wake, self._wake_end = _wakeup_pipe()
+
+    def listen(self) -> None:
+        """Lets SIGCHLD end our waiting, and takes SIGTERM and SIGINT as a request to stop the job."""
+        for number in (_signal.SIGTERM, _signal.SIGINT):
+            _signal.signal(number, lambda caught, _frame: self.told.append(caught))
+        _signal.signal(_signal.SIGCHLD, lambda _number, _frame: None)
+        _signal.set_wakeup_fd(self._wake_end, warn_on_full_buffer=False)
+
+    def run(self, pid: int) -> None:
+        """Watches the job whose command is `pid`; returns when the last process of the job has ended."""
+        self.pid, self.began = pid, time.monotonic()
+        poll = select.poll()
+        poll.register(self.wake, select.POLLIN)
+        while True:
+            self.reap()
+            if self.status is not None and self.tree.empty():
+                return
+            self.keep_time(time.monotonic())
+            poll.poll(max(1, 1000 * (self._next_look() - time.monotonic())))
+            _drain(self.wake)
+
+    def reap(self) -> None:
+        """Waits for every child that has ended: the command, and orphans of it."""
+        while True:
+            try:
+                pid, status, usage = os.wait4(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            self.cpu_seconds += usage.ru_utime + usage.ru_stime
+            if pid == self.pid:
+                self.status = status
+                self.command_ended = time.monotonic()
+
+    def keep_time(self, now: float) -> None:
+        """Whatever is due at `now`: a sample, the timeout, a stop that was asked for, the end of a grace period."""
+        if now >= self.next_sample:
+            self.sample(now)
+        if self.told and self.stopped_by is None and not self.killing:
+            self.stopped_by = "SIGTERM" if self.told[0] == _signal.SIGTERM else "SIGINT"
+            cancel = read_cancel(self.request.cancel_path)
+            if cancel is None:
+                self._end_gently(now)
+            else:
+                # the stop job of our unit has sent SIGTERM to every process already; it is not sent twice
+                self.kill_at = now + grace_of(cancel, self.request.grace)
+        timeout = self.request.timeout
+        if timeout is not None and not self.timed_out and self.kill_at is None and now >= self.began + timeout:
+            self.timed_out = True
+            self._end_gently(now)
+        if self.killing or (self.kill_at is not None and now >= self.kill_at):
+            self.killing = True
+            self.tree.kill()
+
+    def sample(self, now: float) -> None:
+        """Measures memory by sampling, where the kernel does not measure or hold it, and holds the limit."""
+        interval = min(SLOWEST, max(FASTEST, GROWTH * (now - self.began)))
+        if self.hold_memory or self.place.peak() is None:
+            used = self.tree.memory()
+            limit = self.request.mem_max if self.hold_memory else None
+            if limit is not None and used > limit:
+                # only now the dearer figure, in which forked workers do not count their common pages twice
+                used = self.tree.fair_memory()
+            self.peak = max(self.peak, used)
+            if limit is not None:
+                interval = min(interval, max(FASTEST, (limit - used) / FAST_ALLOCATION))
+                if used > limit and self.watch_kill is None:
+                    self.watch_kill = used
+                    self.killing = True
+        self.next_sample = now + interval
+
+    def _end_gently(self, now: float) -> None:
+        self.kill_at = now + self.request.grace
+        self.tree.signal(_signal.SIGTERM)
+        self.tree.signal(_signal.SIGCONT)  # a stopped process acts on SIGTERM only once it goes on
+
+    def _next_look(self) -> float:
+        due = [self.next_sample]
+        if self.request.timeout is not None and not self.timed_out:
+            due.append(self.began + self.request.timeout)
+        if self.kill_at is not None:
+            due.append(self.kill_at)
+        return time.monotonic() + KILL_AGAIN if self.killing else min(due)
+
+
+def _wakeup_pipe() -> tuple[int, int]:
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    os.set_blocking(writing, False)
+    return reading, writing
+
+
+def _drain(descriptor: int) -> None:
+    try:
+        os.read(descriptor, 4096)
+    except BlockingIOError:
+        pass

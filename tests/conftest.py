@@ -1,0 +1,32 @@
+"""What every test has: folders of its own, and skips that fail where nothing may be left out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support import Gravscope
+
+STRICT = os.environ.get("GRAVSCOPE_STRICT") == "1"
+pytest_plugins = ["tests.private_manager.fixture"]
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """Under GRAVSCOPE_STRICT=1 a skipped test is a failed one: what is not shown is not claimed."""
+    outcome = yield
+    report = outcome.get_result()
+    if STRICT and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped under GRAVSCOPE_STRICT=1: {report.longrepr}"
+
+
+@pytest.fixture
+def gravscope(tmp_path: Path) -> Iterator[Gravscope]:
+    """The command line with folders of its own and no user manager; whatever it started is ended afterwards."""
+    tool = Gravscope(tmp_path)
+    yield tool
+    tool.clean_up()

@@ -1,0 +1,121 @@
+"""Helpers that tests share: the command line as a user has it, and waiting on conditions."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+REPOSITORY = Path(__file__).parent.parent
+# no condition in these tests takes longer, even on a machine that is ten times slower than a poor one
+PATIENCE = 60.0
+
+T = TypeVar("T")
+
+
+def until(condition: Callable[[], T], what: str = "the condition", patience: float = PATIENCE) -> T:
+    """What `condition` returns as soon as that is true. Fails after `patience` seconds."""
+    deadline = time.monotonic() + patience
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"{what} did not come about within {patience:g} s"
+        time.sleep(0.01)
+    return value
+
+
+def alive(pid: int) -> bool:
+    """True for a process that runs; a zombie does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def clean_environment() -> dict[str, str]:
+    """This process's environment without what belongs to a job or a user manager."""
+    ours = ("GRAV", "XDG_RUNTIME_DIR", "DBUS_SESSION", "MAKE", "MFLAGS")
+    return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+
+
+class Gravscope:
+    """`gravscope` run as a process of its own, with its folders under `folder` and, by default, no user manager."""
+
+    command = (sys.executable, "-m", "gravscope")
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.jobs_dir = folder / "jobs"
+        self.log_dir = folder / "logs"
+        # a runtime folder that is not there: whoever runs these tests may well have a manager
+        self.environ = {
+            **clean_environment(),
+            "PYTHONPATH": str(REPOSITORY),
+            "GRAVSCOPE_JOBS_DIR": str(self.jobs_dir),
+            "GRAVSCOPE_LOG_DIR": str(self.log_dir),
+        }
+
+    def __call__(
+        self, *words: str, env: Mapping[str, str] | None = None, cwd: Path | None = None, timeout: float = PATIENCE
+    ) -> subprocess.CompletedProcess[str]:
+        """Runs `gravscope WORDS…` to its end."""
+        return subprocess.run(
+            [*self.command, *words],
+            env={**self.environ, **(env or {})},
+            cwd=cwd or self.folder,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+
+    def start(self, *words: str, env: Mapping[str, str] | None = None) -> str:
+        """`gravscope run WORDS…`; the id of the job, which has started."""
+        done = self("run", "--launcher", "session", *words, env=env)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def record(self, job_id: str) -> dict[str, Any]:
+        """The record as it is on disk."""
+        found: dict[str, Any] = json.loads((self.jobs_dir / f"{job_id}.json").read_text())
+        return found
+
+    def records(self) -> list[dict[str, Any]]:
+        """Every record on disk."""
+        return [json.loads(path.read_text()) for path in self.jobs_dir.glob("*.json")]
+
+    def ended(self, job_id: str) -> dict[str, Any]:
+        """The record once it says that the job has ended."""
+        return until(
+            lambda: record if (record := self.record(job_id))["ended"] is not None else None, f"the end of {job_id}"
+        )
+
+    def log(self, job_id: str) -> str:
+        """What the job has written so far."""
+        return Path(self.record(job_id)["log_file"]).read_text()
+
+    def clean_up(self) -> None:
+        """Ends what was started and still runs, by what the records say, if those are still the processes."""
+        for path in self.jobs_dir.glob("*.json"):
+            try:
+                record = json.loads(path.read_text())
+            except ValueError:
+                continue  # some tests spoil records on purpose
+            if isinstance(record, dict) and record.get("ended") is None:
+                self._end(record)
+
+    def _end(self, record: dict[str, Any]) -> None:
+        from gravscope import proc  # noqa: PLC0415 (collection does not need it)
+
+        for pid, ticks in (("supervisor_pid", "supervisor_start_ticks"), ("pid", "start_ticks")):
+            if isinstance(record.get(pid), int) and isinstance(record.get(ticks), int):
+                for child in reversed(proc.descendants(record[pid])):
+                    found = proc.stat(child)
+                    if found is not None and proc.is_process(record[pid], record[ticks]):
+                        proc.send_signal(child, found.start_ticks, signal.SIGKILL)
+                proc.send_signal(record[pid], record[ticks], signal.SIGKILL)

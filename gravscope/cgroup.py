@@ -85,19 +85,21 @@ def quota_percent(text: str | None) -> float | str | None:
     return INFINITY if words[0] == NO_LIMIT else round(100 * int(words[0]) / int(words[1]), 2)
 
 
-def least(folder: str, root: str, name: str) -> int | str | None:
+def least(folder: str, root: str, name: str) -> int | float | str | None:
     """The least of limit `name` from this cgroup up to `root`, for a limit above binds just as well; None if no
-    cgroup on the way has the file."""
-    found: int | str | None = None
-    while len(folder) > len(root):
-        limit = read_limit(folder, name)
+    cgroup on the way has the file. In a container `root` itself may have one."""
+    found: int | float | str | None = None
+    while len(folder) >= len(root):
+        limit = quota_percent(read_text(f"{folder}/{name}")) if name == "cpu.max" else read_limit(folder, name)
         if limit is not None and (found is None or _number(limit) < _number(found)):
             found = limit
+        if folder == "/":
+            break
         folder = os.path.dirname(folder)
     return found
 
 
-def _number(limit: int | str) -> float:
+def _number(limit: float | str) -> float:
     return float("inf") if isinstance(limit, str) else limit
 
 
@@ -110,7 +112,7 @@ def effective(folder: str, root: str) -> dict[str, int | float | str | None]:
             found[limit] = read_limit(folder, name)
         else:
             found[limit] = least(folder, root, name)
-    found["cpu_quota"] = quota_percent(read_text(f"{folder}/cpu.max"))
+    found["cpu_quota"] = least(folder, root, "cpu.max")
     return found
 
 

@@ -49,13 +49,18 @@ def scope_properties(limits: Limits, grace: float) -> dict[str, str]:
     }
     found = {name: str(value) for name, value in asked.items() if value is not None}
     if limits.cpu_quota is not None:
-        found["CPUQuota"] = f"{limits.cpu_quota:g}%"
+        found["CPUQuota"] = f"{_plain(limits.cpu_quota)}%"
     return {
         **found,
         # sub-cgroups for the supervisor and the job are ours to make
         "Delegate": "yes",
-        "TimeoutStopSec": f"{grace + STOP_MARGIN:g}s",
+        "TimeoutStopSec": f"{_plain(grace + STOP_MARGIN)}s",
     }
+
+
+def _plain(number: float) -> str:
+    """`number` without an exponent, of which systemd knows none; two decimals are all that CPUQuota takes."""
+    return f"{number:.2f}".rstrip("0").rstrip(".")
 
 
 def setsid_nohup() -> list[str]:

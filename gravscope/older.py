@@ -54,7 +54,9 @@ def convert(text: dict[str, Any], path: Path) -> JobRecord:
 
 
 def _number(value: object) -> int | None:
-    return int(value) if isinstance(value, (int, str)) and str(value).isdigit() and int(value) > 1 else None
+    text = str(value) if isinstance(value, (int, str)) else ""
+    # pid_t holds at most ten digits
+    return int(text) if re.fullmatch(r"[0-9]{1,10}", text) and int(text) > 1 else None
 
 
 def parse_started(value: object) -> datetime | None:
@@ -64,12 +66,12 @@ def parse_started(value: object) -> datetime | None:
         return datetime.fromtimestamp(float(text), UTC).astimezone()
     try:
         return datetime.fromisoformat(text).astimezone()
-    except ValueError:
+    except (ValueError, OverflowError):
         pass
     for form in _FORMATS:
         try:
             return datetime.strptime(text, form).astimezone()
-        except ValueError:
+        except (ValueError, OverflowError):
             continue
     return None
 

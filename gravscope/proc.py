@@ -73,7 +73,7 @@ def send_signal(pid: int, start_ticks: int, number: int) -> bool:
     """Sends a signal to the process that is `pid` and started at `start_ticks`, and to no other; True if sent."""
     try:
         handle = os.pidfd_open(pid)
-    except OSError:
+    except (OSError, OverflowError):  # the latter for a number that no pid can be
         return False
     try:
         # the handle stays with this process: if it is ours now, the number cannot become another's before the signal
@@ -122,6 +122,14 @@ def resident(pid: int) -> int:
     """Resident memory of `pid` in bytes, pages that it shares with others included; 0 once it has ended."""
     text = read_text(f"/proc/{pid}/statm")
     return int(text.split()[1]) * PAGE if text else 0
+
+
+def highest_resident() -> int:
+    """The most resident memory that this process ever had, in bytes (VmHWM); 0 where it cannot be read."""
+    for line in (read_text("/proc/self/status") or "").splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return 0
 
 
 def proportional(pid: int) -> int:

@@ -7,6 +7,7 @@ Outside of any, jobs belong to the user: `$XDG_STATE_HOME/gravscope/{jobs,logs}`
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -48,8 +49,8 @@ def find_project(cwd: Path, environ: Mapping[str, str]) -> Project:
     jobs = environ.get("GRAVSCOPE_JOBS_DIR") or settings.get("jobs_dir") or _default("jobs", root)
     logs = environ.get("GRAVSCOPE_LOG_DIR") or settings.get("log_dir") or _default("logs", root)
     return Project(
-        jobs_dir=(base / Path(jobs).expanduser()).absolute(),
-        log_dir=(base / Path(logs).expanduser()).absolute(),
+        jobs_dir=(base / _at_home(jobs)).absolute(),
+        log_dir=(base / _at_home(logs)).absolute(),
         root=root,
         memsafe=settings.get("memsafe", True),
     )
@@ -62,17 +63,25 @@ def _default(what: str, root: Path | None) -> str:
 def _state_home(environ: Mapping[str, str]) -> Path:
     """XDG base directory specification: an unset, empty or relative value means ~/.local/state."""
     given = Path(environ.get("XDG_STATE_HOME") or "")
-    return given if given.is_absolute() else Path("~/.local/state").expanduser()
+    return given if given.is_absolute() else _at_home("~/.local/state")
+
+
+def _at_home(path: str) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise UsageError(f"{path}: there is no such home folder", "set HOME, or XDG_STATE_HOME") from None
 
 
 def _nearest_settings(cwd: Path) -> tuple[Path | None, dict[str, Any]]:
     for folder in [cwd, *cwd.parents]:
         own = folder / "gravscope.toml"
-        if own.is_file():
+        if os.path.isfile(own):  # noqa: PTH113 (Path.is_file raises where a folder above is not ours to search)
             return folder, _checked(_read_toml(own), own)
         shared = folder / "pyproject.toml"
-        if shared.is_file():
-            table = _read_toml(shared).get("tool", {}).get("gravscope")
+        if os.path.isfile(shared):  # noqa: PTH113
+            tool = _read_toml(shared).get("tool")
+            table = tool.get("gravscope") if isinstance(tool, dict) else None
             if table is not None:
                 return folder, _checked(table, shared)
     return None, {}
@@ -85,7 +94,9 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path}: {error}", "mend the file, or run from another folder") from None
 
 
-def _checked(table: Mapping[str, Any], path: Path) -> dict[str, Any]:
+def _checked(table: Any, path: Path) -> dict[str, Any]:  # noqa: ANN401 (TOML holds anything)
+    if not isinstance(table, dict):
+        raise UsageError(f"{path}: tool.gravscope must be a table, not {table!r}")
     for key, value in table.items():
         if key not in _KEYS:
             raise UsageError(f"{path}: unknown setting {key!r}", f"known are {', '.join(sorted(_KEYS))}")

@@ -20,6 +20,7 @@ _SIZE: Final = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<unit>[KMGTPE]?)B?", re.
 _PERCENT: Final = re.compile(r"(?P<number>\d+(?:\.\d+)?)%", re.ASCII)
 # cgroup limits are kept as unsigned 64-bit numbers, of which the kernel and systemd take the last as "no limit"
 _LARGEST: Final = 2**64 - 1
+_MOST_DIGITS: Final = 1000
 
 _SECONDS: Final = {
     "us": 1e-6, "ms": 1e-3, "": 1, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "hr": 3600,
@@ -36,17 +37,18 @@ def parse_size(text: str, whole: int, option: str = "size") -> Size:
     stripped = text.strip()
     if stripped == INFINITY:
         return INFINITY
+    number: float
     if percent := _PERCENT.fullmatch(stripped):
-        number = int(whole * float(percent["number"]) / 100)
+        number = whole * float(percent["number"]) / 100
     elif size := _SIZE.fullmatch(stripped):
-        # whole numbers stay exact: a float holds only 53 bits
-        count = float(size["number"]) if "." in size["number"] else int(size["number"])
-        number = int(count * _UNITS[size["unit"]])
+        # whole numbers stay exact: a float holds only 53 bits, and int() takes only some thousand digits
+        exact = "." not in size["number"] and len(size["number"]) <= _MOST_DIGITS
+        number = (int(size["number"]) if exact else float(size["number"])) * _UNITS[size["unit"]]
     else:
         raise UsageError(f"{option}: {text!r} is not a size", "write it as 6G, 512M, 50% or infinity")
     if number >= _LARGEST:
         raise UsageError(f"{option}: {text!r} is more than any machine has", "write infinity for no limit")
-    return number
+    return int(number)
 
 
 def parse_duration(text: str, option: str = "duration") -> float | None:
@@ -71,7 +73,7 @@ def parse_duration(text: str, option: str = "duration") -> float | None:
 def parse_percent(text: str, option: str = "percentage") -> float:
     """Percent that `text` stands for: `150%` is 150.0. Raises UsageError naming `option` for anything else."""
     match = _PERCENT.fullmatch(text.strip())
-    if match is None or float(match["number"]) <= 0:
+    if match is None or not 0 < float(match["number"]) < float("inf"):
         raise UsageError(f"{option}: {text!r} is not a percentage", "write it as 150% (one and a half cores)")
     return float(match["number"])
 
@@ -92,13 +94,16 @@ def format_size(size: Size | None) -> str:
 
 
 def format_duration(seconds: float | None) -> str:
-    """`seconds` in at most six characters, its two largest units: 4.2s, 12m05s, 3h20m, 12d04h; unknown as -."""
+    """`seconds` in at most six characters, its two largest units: 4.2s, 12m05s, 3h20m, 12d04h, from 100 days on
+    the days alone; unknown as -."""
     if seconds is None:
         return "-"
     seconds = max(0.0, seconds)  # an age is never negative, whatever the wall clock did meanwhile
     if seconds < 9.95:
         return f"{seconds:.1f}s"
     whole = round(seconds)
+    if whole >= 100 * 86400:
+        return f"{whole // 86400}d"
     for size, large, small in [(86400, "d", "h"), (3600, "h", "m"), (60, "m", "s")]:
         if whole >= size:
             part = {"d": 3600, "h": 60, "m": 1}[large]

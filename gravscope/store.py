@@ -88,7 +88,7 @@ class Store:
         stem = f"{name}_{now:%Y%m%d_%H%M%S}"
         for count in range(1, 100_000):
             job_id = stem if count == 1 else f"{stem}_{count}"
-            if self.record_path(job_id).exists():
+            if os.path.exists(self.record_path(job_id)):  # noqa: PTH110 (Path.exists raises in a folder that is not ours)
                 continue
             try:
                 descriptor = os.open(
@@ -123,6 +123,15 @@ class Store:
             return []
         except OSError as error:
             raise StoreError(f"{self.jobs_dir}: {error.strerror}") from None
+
+    def locate(self, wanted: str) -> tuple[Store, str]:
+        """The store and id that `wanted` means: as `find`, or the path of a record, in whatever folder it stands."""
+        if "/" in wanted or wanted.endswith(".json"):
+            path = Path(wanted).resolve()
+            if path.suffix != ".json" or not path.is_file():
+                raise NoSuchJobError(f"no record {wanted}")
+            return Store(path.parent), path.stem
+        return self, self.find(wanted)
 
     def find(self, wanted: str) -> str:
         """The id that `wanted` means: an id, a name (its newest job), the beginning of just one id, or its end.
@@ -250,7 +259,7 @@ def read_record(path: Path) -> JobRecord:
         raise NoSuchJobError(f"no record {path}") from None
     except OSError as error:
         raise StoreError(f"{path}: {error.strerror}") from None
-    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError, RecursionError) as error:
         raise StoreError(f"{path}: not a record: {error}", "move it out of the folder to be rid of this line") from None
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import Gravscope
+from tests.private_manager.manager import UserManager
+from tests.support import Gravscope, ManagedGravscope
 
 STRICT = os.environ.get("GRAVSCOPE_STRICT") == "1"
 pytest_plugins = ["tests.private_manager.fixture"]
@@ -28,5 +29,13 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 def gravscope(tmp_path: Path) -> Iterator[Gravscope]:
     """The command line with folders of its own and no user manager; whatever it started is ended afterwards."""
     tool = Gravscope(tmp_path)
+    yield tool
+    tool.clean_up()
+
+
+@pytest.fixture
+def managed(user_manager: UserManager) -> Iterator[ManagedGravscope]:
+    """The command line beside a real user manager; whatever it started is ended afterwards."""
+    tool = ManagedGravscope(user_manager)
     yield tool
     tool.clean_up()

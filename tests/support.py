@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from tests.private_manager.manager import UserManager
 
 REPOSITORY = Path(__file__).parent.parent
 # no condition in these tests takes longer, even on a machine that is ten times slower than a poor one
@@ -42,6 +49,18 @@ def clean_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
 
 
+@cache
+def path_without_systemd() -> str:
+    """A PATH with every tool but systemd-run: as on a machine that has no systemd."""
+    folder = Path(tempfile.mkdtemp(prefix="gravscope-tools-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    for place in os.environ["PATH"].split(":"):
+        for tool in Path(place).iterdir() if Path(place).is_dir() else ():
+            if tool.name != "systemd-run" and not (folder / tool.name).is_symlink():
+                (folder / tool.name).symlink_to(tool)
+    return str(folder)
+
+
 class Gravscope:
     """`gravscope` run as a process of its own, with its folders under `folder` and, by default, no user manager."""
 
@@ -51,9 +70,9 @@ class Gravscope:
         self.folder = folder
         self.jobs_dir = folder / "jobs"
         self.log_dir = folder / "logs"
-        # a runtime folder that is not there: whoever runs these tests may well have a manager
         self.environ = {
             **clean_environment(),
+            "PATH": path_without_systemd(),  # whoever runs these tests may well have a manager
             "PYTHONPATH": str(REPOSITORY),
             "GRAVSCOPE_JOBS_DIR": str(self.jobs_dir),
             "GRAVSCOPE_LOG_DIR": str(self.log_dir),
@@ -119,3 +138,31 @@ class Gravscope:
                     if found is not None and proc.is_process(record[pid], record[ticks]):
                         proc.send_signal(child, found.start_ticks, signal.SIGKILL)
                 proc.send_signal(record[pid], record[ticks], signal.SIGKILL)
+
+
+class ManagedGravscope(Gravscope):
+    """The same beside a real user manager, as its user; `folder` belongs to that user."""
+
+    def __init__(self, manager: UserManager) -> None:
+        super().__init__(manager.new_folder())
+        self.manager = manager
+        ours = ("PYTHONPATH", "GRAVSCOPE_JOBS_DIR", "GRAVSCOPE_LOG_DIR")
+        self.environ = {name: self.environ[name] for name in ours}
+
+    def __call__(
+        self, *words: str, env: Mapping[str, str] | None = None, cwd: Path | None = None, timeout: float = PATIENCE
+    ) -> subprocess.CompletedProcess[str]:
+        """Runs `gravscope WORDS…` to its end, as the manager's user."""
+        return self.manager.run(
+            [*self.command, *words], env={**self.environ, **(env or {})}, cwd=cwd or self.folder, timeout=timeout
+        )
+
+    def start(self, *words: str, env: Mapping[str, str] | None = None) -> str:
+        """`gravscope run WORDS…` in a scope; the id of the job, which has started."""
+        done = self("run", "--launcher", "scope", *words, env=env)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def systemctl(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """`systemctl --user WORDS…`."""
+        return self.manager.run(["systemctl", "--user", *words])

@@ -42,11 +42,13 @@ def cancel(store: Store, job_id: str, environ: Mapping[str, str], grace: float |
         return Cancelled(record, had_ended=True)
     with store.cancelling(job_id):
         record = settled(store, store.read(job_id))
+        had_ended = not record.live and record.cancel is None
+        if record.live:
+            Ladder(store, record, environ, grace).climb()
+            record = settled(store, store.read(job_id))
         if not record.live:
-            return Cancelled(record, had_ended=record.cancel is None)
-        ladder = Ladder(store, record, environ, grace)
-        ladder.climb()
-        return Cancelled(settled(store, store.read(job_id)), had_ended=False)
+            store.release(job_id)
+    return Cancelled(record, had_ended)
 
 
 def now() -> str:

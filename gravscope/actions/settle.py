@@ -20,17 +20,26 @@ UNSUPERVISED = "its supervisor is gone; it still runs, and how it ends will not 
 
 def settled(store: Store, record: JobRecord) -> JobRecord:
     """`record` as it really stands. Writes it if it had been left behind by whoever was in charge of it."""
-    if not record.live or record.schema == OLDER_DISPATCHER or store.in_charge(record.id):
+    if not record.live or record.schema == OLDER_DISPATCHER:
+        return record
+    if store.in_charge(record.id) and not _supervisor_is_gone(record):
         return record
     with store.charge(record.id) as ours:
         record = store.read(record.id)  # it may have ended, or been settled, while we were waiting
-        if not ours or not record.live:
-            return record
-        if survivors(record):
-            return _unsupervised(store, record)
-        _settle(store, record)
-    store.release(record.id)
+        if ours and record.live:
+            if survivors(record):
+                return _unsupervised(store, record)
+            _settle(store, record)
+    if not record.live:
+        store.release(record.id)
     return record
+
+
+def _supervisor_is_gone(record: JobRecord) -> bool:
+    """True if whoever holds the lock can only be another one who is settling the job at this moment."""
+    if record.supervisor_pid is None:
+        return False
+    return not proc.is_process(record.supervisor_pid, record.supervisor_start_ticks)
 
 
 def survivors(record: JobRecord) -> list[proc.Stat]:

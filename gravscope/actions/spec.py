@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from collections.abc import Sequence
@@ -52,7 +53,7 @@ def make_spec(typed: Typed) -> JobSpec:
     if any("\0" in word for word in typed.command):
         raise UsageError("a word of the command holds a NUL byte")
     cwd = Path(typed.cwd or ".").absolute()
-    if not cwd.is_dir():
+    if not os.path.isdir(cwd):  # noqa: PTH112 (Path.is_dir raises for a name that is too long, or out of reach)
         raise UsageError(f"--cwd: {typed.cwd}: no such directory")
     grace = parse_duration(typed.grace, "--grace") if typed.grace else 10.0
     timeout = parse_duration(typed.timeout, "--timeout") if typed.timeout else None
@@ -117,7 +118,7 @@ LEAST_MEMORY = 4 * 2**20
 def _tasks(text: str | None) -> Size | None:
     if text is None or text == "infinity":
         return "infinity" if text else None
-    if not text.isascii() or not text.isdigit() or int(text) < 2:
+    if not re.fullmatch(r"[0-9]{1,18}", text) or int(text) < 2:
         raise UsageError(f"--tasks-max: {text!r} is not a number of tasks", "give at least 2, or infinity")
     return int(text)
 
@@ -129,6 +130,9 @@ def _environment(typed: Typed) -> dict[str, str]:
         if not equals or not _VARIABLE.fullmatch(name):
             raise UsageError(f"-e: {pair!r} is not NAME=VALUE")
         given[name] = value
+    for name, value in given.items():
+        if "\0" in value:
+            raise UsageError(f"the value of {name} holds a NUL byte")
     return given
 
 
@@ -136,8 +140,8 @@ def _read_env_file(path: Path) -> dict[str, str]:
     """NAME=VALUE lines; `export`, quotes as in a shell, blank lines and # comments are understood."""
     try:
         text = path.read_text(encoding="utf-8", errors="surrogateescape")
-    except OSError as error:
-        raise UsageError(f"--env-file: {path}: {error.strerror}") from None
+    except (OSError, ValueError) as error:
+        raise UsageError(f"--env-file: {path}: {getattr(error, 'strerror', error)}") from None
     found = {}
     for number, line in enumerate(text.splitlines(), 1):
         try:

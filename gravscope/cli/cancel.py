@@ -16,19 +16,21 @@ from gravscope.quantity import parse_duration
 
 
 def cancel(
-    jobs: Annotated[list[str], typer.Argument(metavar="JOB...", help="Ids, beginnings of ids, or names.")],
+    jobs: Annotated[
+        list[str], typer.Argument(metavar="JOB...", help="Ids, beginnings of ids, names, or records (.json).")
+    ],
     grace: Annotated[str | None, typer.Option(help="Time between SIGTERM and SIGKILL [default: the job's].")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the records as JSON.")] = False,
 ) -> int:
     """End jobs, and return once they have ended."""
     store = store_here()
     seconds = parse_duration(grace, "--grace") if grace else None
-    ids = [store.find(job) for job in jobs]
+    found = [store.locate(job) for job in jobs]
     done: list[Cancelled] = []
     status = 0
-    for job_id in ids:
+    for its_store, job_id in found:
         try:
-            done.append(cancel_job(store, job_id, os.environ, seconds))
+            done.append(cancel_job(its_store, job_id, os.environ, seconds))
         except GravscopeError as error:
             complain(str(error))
             status = error.exit_code

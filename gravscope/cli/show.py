@@ -1,4 +1,4 @@
-"""`gravscope show`."""
+"""`gravscope show`, and `gravscope path` to the record itself."""
 
 from __future__ import annotations
 
@@ -22,9 +22,19 @@ def show(
     json: Annotated[bool, typer.Option("--json", help="Print the record as JSON.")] = False,
 ) -> None:
     """Tell one job in words: what was asked, what holds, what happened and why, what to type next."""
-    store = store_here()
-    found = standing(store, store.read(store.find(job)))
+    store, job_id = store_here().locate(job)
+    found = standing(store, store.read(job_id))
     print_json(as_json(found)) if json else print(in_words(found))
+
+
+def path(
+    job: Annotated[str, typer.Argument(metavar="JOB", help="Id, the beginning of one, or a name.")],
+    json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+) -> None:
+    """Print where the record of a job is."""
+    store = store_here()
+    found = str(store.record_path(store.find(job)))
+    print_json({"path": found}) if json else print(found)
 
 
 def in_words(found: Standing) -> str:
@@ -132,5 +142,6 @@ def _clock(text: str | None) -> str:
 
 
 def add_to(app: typer.Typer) -> None:
-    """Adds the command."""
+    """Adds the commands."""
     app.command("show")(show)
+    app.command("path")(path)

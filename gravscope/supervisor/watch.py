@@ -7,6 +7,7 @@ import os
 import select
 import time
 
+from gravscope import proc
 from gravscope.supervisor.place import Place
 from gravscope.supervisor.request import Request
 from gravscope.supervisor.tree import Tree
@@ -16,6 +17,8 @@ from gravscope.supervisor.wish import grace_of, read_cancel
 SLOWEST, FASTEST, GROWTH = 1.0, 0.02, 0.25
 # bytes a second that a process may be expected to take at most: the watch looks again before the limit can be passed
 FAST_ALLOCATION = 2**30
+# seconds that may lie between the signals of one stop job
+LATE_STOP = 0.2
 # seconds between two looks at a job that is being killed
 KILL_AGAIN = 0.05
 
@@ -33,6 +36,8 @@ class Watch:
         self.status: int | None = None
         self.command_ended: float | None = None
         self.peak = 0
+        # a child's ru_maxrss begins with what it had of us before exec (getrusage(2)): up to there it says nothing
+        self.inherited_peak = proc.highest_resident()
         self.cpu_seconds = 0.0
         self.watch_kill: int | None = None
         self.timed_out = False
@@ -58,6 +63,7 @@ class Watch:
         while True:
             self.reap()
             if self.status is not None and self.tree.empty():
+                self._hear_late_stop(poll)
                 return
             self.keep_time(time.monotonic())
             poll.poll(max(1, 1000 * (self._next_look() - time.monotonic())))
@@ -73,6 +79,8 @@ class Watch:
             if pid == 0:
                 return
             self.cpu_seconds += usage.ru_utime + usage.ru_stime
+            if usage.ru_maxrss * 1024 > self.inherited_peak:
+                self.peak = max(self.peak, usage.ru_maxrss * 1024)
             if pid == self.pid:
                 self.status = status
                 self.command_ended = time.monotonic()
@@ -82,7 +90,7 @@ class Watch:
         if now >= self.next_sample:
             self.sample(now)
         if self.told and self.stopped_by is None and not self.killing:
-            self.stopped_by = "SIGTERM" if self.told[0] == _signal.SIGTERM else "SIGINT"
+            self.stopped_by = _name(self.told[0])
             cancel = read_cancel(self.request.cancel_path)
             if cancel is None:
                 self._end_gently(now)
@@ -119,6 +127,17 @@ class Watch:
         self.tree.signal(_signal.SIGTERM)
         self.tree.signal(_signal.SIGCONT)  # a stopped process acts on SIGTERM only once it goes on
 
+    def _hear_late_stop(self, poll: select.poll) -> None:
+        """Whoever stops a unit signals its processes in turn, and ours may come last: the end by SIGTERM of a command
+        in a scope is given a moment to turn out as such a stop."""
+        if self.request.unit is not None and self.status == _signal.SIGTERM:
+            deadline = time.monotonic() + LATE_STOP
+            while not self.told and time.monotonic() < deadline:
+                poll.poll(1000 * LATE_STOP)
+                _drain(self.wake)
+        if self.told and self.stopped_by is None:
+            self.stopped_by = _name(self.told[0])
+
     def _next_look(self) -> float:
         due = [self.next_sample]
         if self.request.timeout is not None and not self.timed_out:
@@ -126,6 +145,10 @@ class Watch:
         if self.kill_at is not None:
             due.append(self.kill_at)
         return time.monotonic() + KILL_AGAIN if self.killing else min(due)
+
+
+def _name(number: int) -> str:
+    return "SIGTERM" if number == _signal.SIGTERM else "SIGINT"
 
 
 def _wakeup_pipe() -> tuple[int, int]:

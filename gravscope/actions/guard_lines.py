@@ -1,0 +1,399 @@
+"""The guard as text: does this source have one, and where does one go. Text in, text out; no file is touched.
+
+The lines that go in work where gravscope is not installed. `gravscope.actions.guard_files` reads and writes the files.
+What counts as a guard is judged by heuristics that lean to "no": a guard too many costs only a line.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import warnings
+from collections.abc import Sequence
+from typing import Literal
+
+from gravscope.errors import UsageError
+
+Kind = Literal["python", "shell"]
+
+VARIABLE = "GRAV_BG_JOB"
+MESSAGE = "dispatcher経由で実行してください"
+_ASCII_SHELL_MESSAGE = "run this through the dispatcher"
+
+# Underscored names meet none of the script's own; orig_argv (Python 3.10) is what was typed, options and all.
+_PYTHON_GUARD = """\
+if __name__ == "__main__":  # gravscope guard: heavy, so it runs only as a job
+    import os as _os
+    import sys as _sys
+
+    if _os.environ.get("GRAV_BG_JOB") != "1":
+        import shlex as _shlex
+
+        _command = "gravscope run -- " + _shlex.join(_sys.orig_argv)
+        _sys.exit("{message}\\n" + _command)
+"""
+# It ends in a comment because that hides the carriage return of a CRLF file from the shell.
+_SHELL_GUARD = (
+    '[ "${{GRAV_BG_JOB:-}}" = 1 ] || {{ '
+    "printf '%s\\n' '{message}' \"gravscope run -- {shell} $0 $*\" >&2; exit 1; }}  # gravscope guard\n"
+)
+_NEWLINE = re.compile(r"\r\n|\r|\n")
+_SUFFIXES: dict[str, Kind] = {".py": "python", ".pyw": "python", ".sh": "shell", ".bash": "shell"}
+_SHELLS = frozenset({"sh", "bash", "dash", "ash", "ksh", "mksh", "zsh"})
+_PYTHON = re.compile(r"(python|pypy)[\d.]*")
+
+
+def kind_of(name: str, first_line: str) -> Kind | None:
+    """Tell what a file is from its name and its first line; None where neither says; UsageError where they differ."""
+    words = _shebang(first_line)
+    by_line: Kind | None = next((kind for word in words if (kind := _interpreter_kind(word))), None)
+    by_name = next((kind for suffix, kind in _SUFFIXES.items() if name.endswith(suffix)), None)
+    if by_name and words and by_line != by_name:
+        raise UsageError(f"{name} is {by_name} by its name, but its first line is {first_line.strip()!r}")
+    return by_line or by_name
+
+
+def _shebang(line: str) -> list[str]:
+    return [word.rpartition("/")[2] for word in line[2:].split()] if line.startswith("#!") else []
+
+
+def _interpreter_kind(word: str) -> Kind | None:
+    if _PYTHON.fullmatch(word) or word == "uv":  # `#!/usr/bin/env -S uv run --script` runs Python
+        return "python"
+    return "shell" if word in _SHELLS else None
+
+
+def has_guard(source: str, kind: Kind) -> bool:
+    """Tell whether the source refuses to run outside a job; a mere mention in a comment or a text does not count."""
+    if kind == "shell":
+        return _shell_has_guard(_shell_code(source))
+    return _python_has_guard(parse_python(source))
+
+
+def insert_guard(source: str, kind: Kind, ascii_only: bool = False) -> str:
+    """Return the source with a guard at its top, or unchanged where it has one; `ascii_only` adds nothing but ASCII."""
+    if has_guard(source, kind):
+        return source
+    if kind == "shell":
+        message = _ASCII_SHELL_MESSAGE if ascii_only else MESSAGE
+        guard = _SHELL_GUARD.format(message=message, shell=_shell_of(source))
+        return _insert_at(source, _after_comments(source), guard)
+    message = ascii(MESSAGE)[1:-1] if ascii_only else MESSAGE
+    tree = parse_python(source)
+    guarded = _insert_python(source, tree, _PYTHON_GUARD.format(message=message))
+    _verify_python(tree, guarded)
+    return guarded
+
+
+def parse_python(source: str) -> ast.Module:
+    """Parse, with UsageError for what is no Python, and without the warnings that compiling would print."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return ast.parse(source)
+    except SyntaxError as error:
+        raise UsageError(f"line {error.lineno or 1} is not valid Python: {error.msg}") from error
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise UsageError(f"this cannot be read as Python: {error}") from error
+
+
+# Where the guard goes
+
+
+def _insert_at(source: str, offset: int, guard: str) -> str:
+    """Put the guard at a line's start, in the source's own line endings, an empty line from what surrounds it."""
+    newline, before, after = _newline_of(source), source[:offset], source[offset:]
+    if before and not before.endswith(("\r", "\n")):
+        before += newline
+    lines = _NEWLINE.split(before)
+    gap_before = newline if len(lines) > 1 and lines[-2].strip() else ""
+    first_after = _NEWLINE.split(after, maxsplit=1)[0]
+    gap_after = newline if first_after.strip() else ""
+    return before + gap_before + guard.replace("\n", newline) + gap_after + after
+
+
+def _newline_of(source: str) -> str:
+    return found[0] if (found := _NEWLINE.search(source)) else "\n"
+
+
+def _line_starts(source: str) -> list[int]:
+    # Not str.splitlines: it also splits at form feeds and other marks that end a line for neither Python nor a shell.
+    return [0, *(found.end() for found in _NEWLINE.finditer(source))]
+
+
+def _after_comments(source: str) -> int:
+    """Return where the first line starts that is neither empty nor a comment.
+
+    All comments stay above, as Slurm reads `#SBATCH` lines only up to the first command (sbatch(1)), and the encoding
+    of a Python file must stand in its first two lines (PEP 263).
+    """
+    for start in _line_starts(source):
+        line = _NEWLINE.split(source[start:], maxsplit=1)[0].strip()
+        if line and not line.startswith("#"):
+            return start
+    return len(source)
+
+
+def _insert_python(source: str, tree: ast.Module, guard: str) -> str:
+    last = _last_of_the_top(tree)
+    if last is None:
+        return _insert_at(source, _after_comments(source), guard)
+    end = _offset(source, last.end_lineno or 1, last.end_col_offset or 0)
+    rest = source[end:]
+    # `"""doc"""; import x`: the line is cut at the semicolon, where something follows it.
+    cut = re.match(r"(?:[ \t\f]|\\(?:\r\n|\r|\n))*;(?:[ \t\f]|\\(?:\r\n|\r|\n))*(?=[^\s#])", rest)
+    if cut:
+        newline = _newline_of(source)
+        return _insert_at(source[:end] + newline + rest[cut.end() :], end + len(newline), guard)
+    line_end = _NEWLINE.search(source, end)
+    return _insert_at(source, line_end.end() if line_end else len(source), guard)
+
+
+def _last_of_the_top(tree: ast.Module) -> ast.stmt | None:
+    """Return the last statement that must stay first: the docstring, or an import from `__future__`."""
+    last: ast.stmt | None = None
+    for index, node in enumerate(tree.body):
+        docstring = index == 0 and isinstance(node, ast.Expr) and _is_text(node.value)
+        if not docstring and not (isinstance(node, ast.ImportFrom) and node.module == "__future__"):
+            break
+        last = node
+    return last
+
+
+def _is_text(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
+
+
+def _offset(source: str, lineno: int, column: int) -> int:
+    """Turn ast's line and column, which counts UTF-8 bytes, into an offset in the text."""
+    start = _line_starts(source)[lineno - 1]
+    line = _NEWLINE.split(source[start:], maxsplit=1)[0]
+    return start + len(line.encode()[:column].decode(errors="ignore"))
+
+
+def _verify_python(tree: ast.Module, guarded: str) -> None:
+    """Refuse a result that differs from the source by anything but the guard, whatever odd layout led to it."""
+    new = parse_python(guarded)
+    kept = [node for node in new.body if not (isinstance(node, ast.If) and _python_has_guard(_module(node)))]
+    if ast.dump(_module(*kept)) != ast.dump(_module(*tree.body)):
+        raise UsageError("no place for the guard was found", "put `require_job()` of gravscope.guard in by hand")
+
+
+def _module(*body: ast.stmt) -> ast.Module:
+    return ast.Module(body=list(body), type_ignores=[])
+
+
+def _shell_of(source: str) -> str:
+    words = _shebang(_NEWLINE.split(source, maxsplit=1)[0])
+    return next((word for word in words if word in _SHELLS), "sh")
+
+
+# Recognising a guard in Python
+
+
+class _Facts:
+    """What the names of a module stand for: the variable's name, or a truth about being in a job."""
+
+    def __init__(self, tree: ast.Module) -> None:
+        self.keys: set[str] = set()
+        self.senses: dict[str, int] = {}
+        self.guards = {"require_job"}
+        self.exits = {"exit", "_exit", "quit", "abort", "execv", "execve", "execvp", "execvpe", "execl", "execlp"}
+        for node in [*ast.walk(tree)] * 2:  # the second round follows names that are used above their definition
+            self._learn(node)
+
+    def _learn(self, node: ast.AST) -> None:
+        match node:
+            case ast.ImportFrom(names=names):
+                self.guards |= {alias.asname for alias in names if alias.name == "require_job" and alias.asname}
+            case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                self._bind(name, value)
+            case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
+                self._bind(name, value)
+            case ast.NamedExpr(target=ast.Name(id=name), value=value):
+                self._bind(name, value)
+            case ast.FunctionDef(name=name, body=[*_, ast.Return(value=ast.expr() as value)]):
+                self._bind(name, value)
+            case ast.FunctionDef(name=name, body=[*_, ast.Expr() | ast.Raise() as last]) if self.leaves([last]):
+                self.exits.add(name)
+
+    def _bind(self, name: str, value: ast.expr) -> None:
+        if isinstance(value, ast.Constant) and value.value == VARIABLE:
+            self.keys.add(name)
+        elif sense := self.sense(value):
+            self.senses[name] = sense
+
+    def is_key(self, node: ast.expr) -> bool:
+        if isinstance(node, ast.Name):
+            return node.id in self.keys
+        return isinstance(node, ast.Constant) and node.value == VARIABLE
+
+    def sense(self, node: ast.expr) -> int:
+        """Return 1 for what is true only inside a job, -1 for what is true only outside, 0 for all else."""
+        sense = 0
+        match node:
+            case ast.Name(id=name):
+                sense = self.senses.get(name, 0)
+            case ast.NamedExpr(value=value):
+                sense = self.sense(value)
+            case ast.UnaryOp(op=ast.Not(), operand=operand):
+                sense = -self.sense(operand)
+            case ast.BoolOp(values=values):
+                sense = next(filter(None, map(self.sense, values)), 0)
+            case ast.Compare(left=left, ops=[op], comparators=[right]):
+                sense = self._comparison(left, op, right)
+            case ast.Subscript(slice=key):
+                sense = int(self.is_key(key))
+            case ast.Call():
+                sense = self._call(node)
+        return sense
+
+    def _comparison(self, left: ast.expr, op: ast.cmpop, right: ast.expr) -> int:
+        negated = -1 if isinstance(op, ast.NotEq | ast.NotIn | ast.IsNot) else 1
+        if isinstance(op, ast.In | ast.NotIn) and self.is_key(left):
+            return negated
+        subject, other = (left, right) if self.sense(left) else (right, left)
+        void = isinstance(other, ast.Constant) and other.value in (None, "", "0", False)
+        return self.sense(subject) * negated * (-1 if void else 1)
+
+    def _call(self, node: ast.Call) -> int:
+        match node:
+            case ast.Call(func=ast.Attribute(attr="get" | "getenv") | ast.Name(id="getenv"), args=[key, *_]):
+                return int(self.is_key(key))
+            case ast.Call(func=ast.Name(id="bool" | "int" | "str"), args=[value]):
+                return self.sense(value)
+            case ast.Call(func=ast.Attribute(value=value)):  # .strip(), .lower() …
+                return self.sense(value)
+            case ast.Call(func=ast.Name() as name):
+                return self.sense(name)
+            case _:
+                return 0
+
+    def leaves(self, nodes: Sequence[ast.AST]) -> bool:
+        """Tell whether an exit, a raise or an exec stands in these nodes, functions defined in them left out."""
+        for node in nodes:
+            if isinstance(node, ast.Raise) or (isinstance(node, ast.Call) and _called(node) in self.exits):
+                return True
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef):
+                continue
+            if self.leaves(list(ast.iter_child_nodes(node))):
+                return True
+        return False
+
+    def guards_at(self, node: ast.AST) -> bool:
+        found = False
+        match node:
+            case ast.Call():
+                found = _called(node) in self.guards
+            case ast.If(test=test, body=body, orelse=orelse):
+                sense = self.sense(test)
+                found = (sense < 0 and self.leaves(body)) or (sense > 0 and self.leaves(orelse))
+            case ast.Assert(test=test):
+                found = self.sense(test) > 0
+            case ast.Expr(value=ast.BoolOp(op=op, values=[test, *rest])):
+                found = self.sense(test) == (1 if isinstance(op, ast.Or) else -1) and self.leaves(rest)
+            case ast.Try(body=body, handlers=handlers):  # os.environ["GRAV_BG_JOB"], and KeyError leads out
+                read = any(isinstance(n, ast.Subscript) and self.sense(n) for b in body for n in ast.walk(b))
+                found = read and self.leaves(handlers)
+            case ast.FunctionDef(name=name, body=body):
+                found = self._returns_early(body) or (name == "main" and self._main_gives_up(body))
+        return found
+
+    def _returns_early(self, body: list[ast.stmt]) -> bool:
+        """`if in_job: return`, and an exit below it."""
+        for index, node in enumerate(body):
+            if isinstance(node, ast.If) and self.sense(node.test) > 0 and isinstance(node.body[-1], ast.Return):
+                return self.leaves([n for n in body[index + 1 :] if isinstance(n, ast.Expr | ast.Raise)])
+        return False
+
+    def _main_gives_up(self, body: list[ast.stmt]) -> bool:
+        """`if not in_job: return 1` in main(), whose value becomes the exit status."""
+        return any(
+            isinstance(node, ast.If) and self.sense(node.test) < 0 and isinstance(node.body[-1], ast.Return)
+            for node in body
+        )
+
+
+def _called(node: ast.Call) -> str:
+    match node.func:
+        case ast.Name(id=name) | ast.Attribute(attr=name):
+            return name
+        case _:
+            return ""
+
+
+def _python_has_guard(tree: ast.Module) -> bool:
+    facts = _Facts(tree)
+    return any(facts.guards_at(node) for node in ast.walk(tree))
+
+
+# Recognising a guard in shell
+
+_SHELL_TOKEN = re.compile(
+    r"(?P<escaped>\\.)"
+    r"|(?P<comment>(?<![^\s;&|()])\#[^\n]*)"
+    r"|(?<!<)<<-?[ \t]*['\"\\]?(?P<word>\w+)['\"]?(?P<rest>[^\n]*)\n.*?^\t*(?P=word)$"
+    r"|'(?P<single>[^']*)'"
+    r'|"(?P<double>(?:[^"\\]|\\.)*)"',
+    re.DOTALL | re.MULTILINE,
+)
+_EXPANSION = re.compile(r"\$(?:\{" + VARIABLE + r"\b[^}]*\}|" + VARIABLE + r"\b)")
+_TEST = re.compile(
+    r"(?P<outer>!\s+)?(?:\[\[?|\btest)\s(?P<inner>[^;&|\n]*?(?:\$\{?|-v\s+)" + VARIABLE + r"\b[^;&|\n]*)"
+    r"(?P<next>\|\||&&|;|\n)(?P<rest>.*)",
+    re.DOTALL,
+)
+_NEGATION = re.compile(r"(?<!\S)(?:!|!=|-ne|-z)(?!\S)")
+_VOID = re.compile(r"=\s*(?:\"\"|''|\"?0\"?)(?!\S)|-(?:eq|ne)\s+0(?!\S)")
+_EXIT = re.compile(r"(?:^|[;{&|]|\b(?:then|else|do)\b)\s*(?:exit|exec)\b", re.MULTILINE)
+# ${NAME:?} ends a shell that is not interactive (POSIX, 2.6.2 Parameter Expansion).
+_REQUIRED = re.compile(r"\$\{" + VARIABLE + r":?\?")
+_CASE = re.compile(r"\bcase\s+\"?\$\{?" + VARIABLE + r"\b[^\n]*?\bin\b(?P<arms>.*?)\besac\b", re.DOTALL)
+
+
+def _shell_code(source: str) -> str:
+    """Take out comments, here-documents and quoted text; of quoted text, expansions of the variable stay."""
+    return _SHELL_TOKEN.sub(_bare, _NEWLINE.sub("\n", source).replace("\\\n", " "))
+
+
+def _bare(token: re.Match[str]) -> str:
+    if token["word"] is not None:
+        return str(token["rest"])
+    if token["single"] is not None:
+        return f"'{_short(token['single'])}'"
+    if token["double"] is not None:
+        return f'"{"".join(_EXPANSION.findall(token["double"])) or _short(token["double"])}"'
+    return "" if token["comment"] is not None else "x"
+
+
+def _short(text: str) -> str:
+    # Of a quoted text only these matter: "" and "0" turn a comparison round.
+    return text if text in ("", "0", "1") else "x"
+
+
+def _shell_has_guard(code: str) -> bool:
+    if _REQUIRED.search(code) or any(_arm_leaves(found["arms"]) for found in _CASE.finditer(code)):
+        return True
+    found = _TEST.search(code)
+    while found and not _test_leads_out(found):
+        found = _TEST.search(code, found.end("inner"))
+    return found is not None
+
+
+def _arm_leaves(arms: str) -> bool:
+    return _EXIT.search(arms.replace(")", ";")) is not None
+
+
+def _test_leads_out(found: re.Match[str]) -> bool:
+    turns = len(_NEGATION.findall(found["inner"])) + len(_VOID.findall(found["inner"])) + bool(found["outer"])
+    inside = turns % 2 == 0  # the test is true inside a job
+    rest = found["rest"].lstrip()
+    if found["next"] == ("||" if inside else "&&"):
+        end = re.search(r"[;\n]\s*\}", rest) if rest.startswith("{") else re.search(r"[;\n]", rest)
+        # An exit in parentheses leaves the subshell only.
+        return not rest.startswith("(") and _EXIT.search(rest[: end.start() if end else None]) is not None
+    if found["next"] in ";\n" and rest.startswith("then"):
+        branches = re.split(r"\bel(?:se|if)\b", re.split(r"\bfi\b", rest, maxsplit=1)[0])
+        chosen = branches[1:] if inside else branches[:1]
+        return any(_EXIT.search(branch) for branch in chosen)
+    return False

@@ -1,0 +1,126 @@
+"""`gravscope status`: every job as it stands, in a table that fits."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from gravscope.actions.status import Standing
+from gravscope.cli.status import bar, table
+from gravscope.model import JobRecord, Limits
+from tests.support import Gravscope
+
+GIB = 2**30
+
+
+def made(name: str, **fields: object) -> Standing:
+    """A job as the table gets it."""
+    record = JobRecord(
+        id=f"{name}_20260101_120000",
+        name=name,
+        cmd=["x"],
+        cwd="/",
+        log_file="/l",
+        created="2026-01-01T12:00:00+09:00",
+        **{"state": "succeeded", "duration": 3723.0, "exit_code": 0, "peak_memory": GIB, **fields},  # type: ignore[arg-type]
+    )
+    return Standing(record)
+
+
+def test_fits_80_columns() -> None:
+    """No line is wider than 80 columns, whatever the names are, and the state is always whole."""
+    jobs = [made("a"), made("x" * 100, state="never-started"), made("rep6_ab_full", limits=Limits(mem_high=6 * GIB))]
+    lines = table(jobs, 80).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "never-started" in lines[2]
+    assert lines[2].endswith("_20260101_120000")
+    assert all("1h02m" in line for line in lines[1:])
+
+
+def test_a_table_to_the_letter() -> None:
+    """Name, state, memory with a bar, time, exit, id."""
+    jobs = [made("fit", state="killed", signal=11, exit_code=None, limits=Limits(mem_max=4 * GIB), enforcement="watch")]
+    assert table(jobs, 80).splitlines() == [
+        "NAME STATE  MEMORY       TIME  EXIT ID",
+        "fit  killed 1G/4G  #.... 1h02m s11  fit_20260101_120000",
+    ]
+
+
+def test_bar() -> None:
+    """The bar is never longer than its five cells, and empty where there is no limit."""
+    gauge = [bar(used, 100) for used in (0, 10, 50, 95, 100, 300)]
+    assert gauge == [".....", ".....", "##...", "#####", "#####", "#####"]
+    assert bar(5, None) == bar(None, 5) == ""
+
+
+def test_live_ones_on_top_newest_first(gravscope: Gravscope) -> None:
+    """A job that lives stands above those that ended after it was started."""
+    live = gravscope.start("-n", "live", "--", "sleep", "1000")
+    older = gravscope.start("-n", "older", "--", "true")
+    gravscope.ended(older)
+    newer = gravscope.start("-n", "newer", "--", "true")
+    gravscope.ended(newer)
+    shown = [job["id"] for job in json.loads(gravscope("status", "--json").stdout)]
+    assert shown[0] == live
+    assert set(shown[1:]) == {older, newer}
+    assert json.loads(gravscope("status", "--json").stdout)[0]["memory_now"] > 0
+
+
+def test_the_last_twenty_or_all(gravscope: Gravscope) -> None:
+    """Without -a the last 20 are listed, with it all of them."""
+    job = gravscope.start("-n", "x", "--", "true")
+    text = json.dumps(gravscope.ended(job))
+    for number in range(30):
+        other = f"x_20200101_0000{number:02d}"
+        (gravscope.jobs_dir / f"{other}.json").write_text(text.replace(job, other))
+    assert len(json.loads(gravscope("status", "--json").stdout)) == 20
+    assert len(json.loads(gravscope("status", "-a", "--json").stdout)) == 31
+    assert len(gravscope("status").stdout.splitlines()) == 21
+
+
+def test_a_bad_record_hides_no_other(gravscope: Gravscope) -> None:
+    """A record that is cut, of a later schema or of the wrong types is one line on standard error, each."""
+    job = gravscope.start("-n", "good", "--", "true")
+    gravscope.ended(job)
+    whole = (gravscope.jobs_dir / f"{job}.json").read_text()
+    bad = {"cut": whole[: len(whole) // 2], "later": whole.replace('"schema": 1', '"schema": 2'), "types": "[1, 2]"}
+    for name, text in bad.items():
+        (gravscope.jobs_dir / f"{name}_20260101_120000.json").write_text(text)
+    done = gravscope("status")
+    assert done.returncode == 0
+    assert job in done.stdout
+    assert len(done.stderr.splitlines()) == 3
+    assert "later gravscope" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_no_jobs_yet(gravscope: Gravscope) -> None:
+    """Without any job it says where it looked; with --json it is an empty list."""
+    assert gravscope("status").stdout == f"no jobs yet in {gravscope.jobs_dir}\n"
+    assert json.loads(gravscope("status", "--json").stdout) == []
+
+
+def test_show_tells_the_job_in_words(gravscope: Gravscope) -> None:
+    """`show` tells what was asked, what holds, what happened and why, what to type next; secrets are hidden."""
+    job = gravscope.start("-n", "x", "-e", "API_TOKEN=hush", "-e", "N=5", "--timeout", "2h", "--", "sh", "-c", "exit 7")
+    gravscope.ended(job)
+    shown = gravscope("show", job).stdout
+    for text in ("failed: exit status 7", "sh -c 'exit 7'", "N=5", "timeout 2h00m", "session of its own", "next"):
+        assert text in shown
+    assert "hush" not in shown + gravscope("show", "--json", job).stdout + gravscope("status", "--json").stdout
+    assert gravscope.record(job)["env"]["API_TOKEN"] == "hush", "the private record has it"  # noqa: S105 (that is the point)
+
+
+def test_private_files(gravscope: Gravscope) -> None:
+    """Records and logs are 0600 in 0700 folders, whatever the umask."""
+    job = gravscope.start("-n", "x", "--", "true")
+    log = Path(gravscope.ended(job)["log_file"])
+    paths = [gravscope.jobs_dir, gravscope.log_dir, gravscope.jobs_dir / f"{job}.json", log]
+    assert [path.stat().st_mode & 0o777 for path in paths] == [0o700, 0o700, 0o600, 0o600]
+
+
+def test_path_and_version(gravscope: Gravscope) -> None:
+    """`path` prints where a record is; --version prints the version."""
+    job = gravscope.start("-n", "x", "--", "true")
+    assert gravscope("path", "x").stdout.strip() == str(gravscope.jobs_dir / f"{job}.json")
+    assert gravscope("--version").stdout.startswith("gravscope 0.")

@@ -1,0 +1,1 @@
+"""Tests in a whole machine: see README.md."""

@@ -1,0 +1,1 @@
+"""A private, real `systemd --user` for the tests, on a machine whose first process is not systemd."""

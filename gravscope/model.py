@@ -76,6 +76,14 @@ class Cancel(msgspec.Struct):
     steps: list[CancelStep] = []
 
 
+class LimitChange(msgspec.Struct):
+    """A change of a live job's limits: when, by whom, and the limits that were changed."""
+
+    at: str
+    by: str
+    limits: Limits
+
+
 class JobRecord(msgspec.Struct, kw_only=True):
     """A job's JSON file: the spec, one state, and what is known so far. Flat, so that jq reads it."""
 
@@ -117,6 +125,10 @@ class JobRecord(msgspec.Struct, kw_only=True):
     oom_kills: int | None = None
     cpu_seconds: float | None = None
     outlived: float | None = None
+    memory_events: dict[str, int] | None = None
+    paused: bool = False
+    throttled: bool = False
+    limit_changes: list[LimitChange] = []
     cancel: Cancel | None = None
     fallback_reason: str | None = None
     warnings: list[str] = []

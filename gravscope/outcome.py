@@ -53,6 +53,8 @@ class Evidence:
     oom_kills: int = 0
     oom_own: bool = False
     """`oom_kill` of memory.events, and whether its `oom` counter rose too: only then was it the job's own limit."""
+    oom_above: str | None = None
+    """A cgroup above the job's, such as its slice, whose own limit ran out meanwhile."""
     oomd: bool = False
     earlyoom: bool = False
     """systemd-oomd or earlyoom said that they killed it."""
@@ -140,6 +142,9 @@ def _oom(evidence: Evidence) -> Outcome | None:
             f"the kernel killed {count} at the job's own memory limit of {mebibytes(evidence.mem_max)}"
             f" (peak {mebibytes(evidence.peak_memory)}){after}",
         )
+    if evidence.oom_above is not None:
+        whose = f"the memory limit of {evidence.oom_above}, not the job's own,"
+        return Outcome(OOM_KILLED, f"{whose} ran out and the kernel killed {count}{after}")
     return Outcome(
         OOM_KILLED,
         f"the machine, not the job's limit, ran out of memory and the kernel killed {count}{after}",

@@ -77,6 +77,14 @@ class Store:
         """Where a request to end it stands until its record has taken it over."""
         return self.jobs_dir / f"{job_id}.cancel"
 
+    def limits_path(self, job_id: str) -> Path:
+        """Where changes of its limits stand while it lives."""
+        return self.jobs_dir / f"{job_id}.limits"
+
+    def pause_path(self, job_id: str) -> Path:
+        """Where a note stands that it was paused, while it is."""
+        return self.jobs_dir / f"{job_id}.paused"
+
     # ids
 
     def reserve(self, name: str, now: datetime) -> Reservation:
@@ -233,8 +241,8 @@ class Store:
     def release(self, job_id: str) -> None:
         """Removes what stands beside the record of a job that has ended."""
         (self.jobs_dir / f".{job_id}.cancelling").unlink(missing_ok=True)
-        self.cancel_path(job_id).unlink(missing_ok=True)
-        self.lock_path(job_id).unlink(missing_ok=True)
+        for path in (self.cancel_path, self.limits_path, self.pause_path, self.lock_path):
+            path(job_id).unlink(missing_ok=True)
 
     def _open_lock(self, job_id: str, *, create: bool = False) -> int | None:
         flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | (os.O_CREAT if create else 0)

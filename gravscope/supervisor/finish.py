@@ -26,6 +26,8 @@ def finish(request: Request, recorder: Recorder, watch: Watch) -> None:
     outcome = decide(evidence)
     recorder.update(
         state=outcome.state,
+        paused=False,
+        throttled=False,
         reason=outcome.reason,
         ended=timestamp(time.time()),
         duration=round(now - watch.began, 3),
@@ -48,7 +50,7 @@ def close(request: Request, recorder: Recorder) -> None:
         if not os.path.isdir(os.path.dirname(request.record_path)) or time.monotonic() > deadline:
             return
         time.sleep(AGAIN)
-    for path in (request.cancel_path, request.lock_path):
+    for path in (request.cancel_path, request.limits_path, request.pause_path, request.lock_path):
         try:
             os.unlink(path)
         except OSError:
@@ -57,6 +59,7 @@ def close(request: Request, recorder: Recorder) -> None:
 
 def _gather(request: Request, watch: Watch) -> tuple[Evidence, dict[str, object]]:
     place = watch.place
+    scope_events = place.scope_events()
     events, kernel_peak, kernel_cpu = place.events(), place.peak(), place.cpu_seconds()
     peak = kernel_peak if kernel_peak is not None else watch.peak or None
     code, signal = split_status(watch.status)
@@ -68,7 +71,8 @@ def _gather(request: Request, watch: Watch) -> tuple[Evidence, dict[str, object]
         stopped=f"told to stop by {watch.stopped_by}, with no cancel request" if watch.stopped_by else None,
         watch_kill=watch.watch_kill,
         oom_kills=oom_kills or 0,
-        oom_own=events.get("oom", 0) > 0,
+        oom_own=scope_events.get("oom", 0) > 0,
+        oom_above=watch.above.exhausted(),
         peak_memory=peak,
         mem_max=request.mem_max,
         outlived=time.monotonic() - watch.command_ended if watch.command_ended is not None else 0.0,
@@ -79,6 +83,7 @@ def _gather(request: Request, watch: Watch) -> tuple[Evidence, dict[str, object]
         "peak_memory": peak,
         "peak_memory_source": source,
         "oom_kills": oom_kills,
+        "memory_events": scope_events or None,
         "cpu_seconds": round(cpu, 3),
     }
 

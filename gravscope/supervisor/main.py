@@ -7,14 +7,18 @@ import time
 
 from gravscope import proc
 from gravscope.outcome import CANCELLED, NEVER_STARTED, Outcome
-from gravscope.supervisor import kernel, plainjson
+from gravscope.supervisor import journal, kernel, plainjson
 from gravscope.supervisor.finish import close, finish
+from gravscope.supervisor.journal import Journal
+from gravscope.supervisor.notice import Notice, agree
 from gravscope.supervisor.place import Place, arrange
 from gravscope.supervisor.recorder import Recorder, timestamp
 from gravscope.supervisor.request import Request, receive
 from gravscope.supervisor.spawn import SpawnError, spawn
 from gravscope.supervisor.watch import Watch
 from gravscope.supervisor.wish import read_cancel
+
+LOG_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 def main(request_fd: int) -> None:
@@ -24,21 +28,30 @@ def main(request_fd: int) -> None:
     recorder = Recorder(request.record_path, request.record)
     place = arrange(request.unit, request.oom_policy)
     recorder.update(supervisor_pid=os.getpid(), supervisor_start_ticks=_start_ticks(os.getpid()))
-    watch = Watch(request, place, hold_memory=_agree(request, recorder, place))
+    for note in place.notes:
+        recorder.warn(note)
+    agree(request, recorder, place)
+    told = Journal(str(request.record["id"]), str(request.record["name"]), os.open(request.log_path, LOG_FLAGS))
+    watch = Watch(request, place, Notice(request, place, recorder, told))
     watch.listen()  # before there is anything to end: a stop that comes now is obeyed as soon as there is
     cancel = read_cancel(request.cancel_path)
     if cancel is not None:
         recorder.update(cancel=cancel)
-        return _give_up(request, recorder, place, Outcome(CANCELLED, "cancelled before its command was started"))
+        _give_up(request, recorder, place, Outcome(CANCELLED, "cancelled before its command was started"))
+        return
     try:
         pid = spawn(request, place.job)
     except SpawnError as error:
-        return _give_up(request, recorder, place, Outcome(NEVER_STARTED, str(error)))
+        _give_up(request, recorder, place, Outcome(NEVER_STARTED, str(error)))
+        return
     recorder.update(state="running", pid=pid, pgid=pid, start_ticks=_start_ticks(pid), started=timestamp(time.time()))
     recorder.write()
     _answer(request, {"pid": pid})
+    told.event(journal.STARTED, f"job {request.record['id']} started: pid {pid}")
     watch.run(pid)
-    return finish(request, recorder, watch)
+    finish(request, recorder, watch)
+    told.mirror(last=True)
+    told.event(journal.ENDED, f"job {request.record['id']} {request.record['state']}: {request.record['reason']}")
 
 
 def _give_up(request: Request, recorder: Recorder, place: Place, outcome: Outcome) -> None:
@@ -64,23 +77,6 @@ def _detach(request: Request) -> None:
 def _start_ticks(pid: int) -> int | None:
     found = proc.stat(pid)
     return None if found is None else found.start_ticks
-
-
-def _agree(request: Request, recorder: Recorder, place: Place) -> bool:
-    """Records what limits really hold, and who holds them; True if the watch has to."""
-    effective = place.effective()
-    held = effective or {}
-    for note in place.notes:
-        recorder.warn(note)
-    kernel_holds = {name for name in ("mem_high", "mem_max") if isinstance(held.get(name), int)}
-    watched = request.mem_max is not None and "mem_max" not in kernel_holds
-    asked = {"mem_high": request.mem_high, "mem_max": request.mem_max}
-    missing = [name for name, limit in asked.items() if limit is not None and name not in kernel_holds]
-    enforcement = "watch" if watched else "kernel" if kernel_holds else "none"
-    if "mem_high" in missing:
-        recorder.warn("mem_high is not enforced here: only the kernel's memory controller can slow a job down")
-    recorder.update(effective=effective, enforcement=enforcement)
-    return watched
 
 
 def _answer(request: Request, message: dict[str, object]) -> None:

@@ -32,6 +32,16 @@ class Place:
         folder = self.job or self.scope
         return {} if folder is None else cgroup.read_keyed(folder, "memory.events")
 
+    def scope_events(self) -> dict[str, int]:
+        """memory.events of the scope, where systemd's limits are: what happened at them (high, max, oom) counts there,
+        what happened to the job's processes (oom_kill) counts in both."""
+        return {} if self.scope is None else cgroup.read_keyed(self.scope, "memory.events")
+
+    def freeze(self, *, frozen: bool) -> None:
+        """Lets the job stand still, or go on. Without a cgroup of its own nothing is done."""
+        if self.job is not None:
+            cgroup.write(self.job, "cgroup.freeze", "1" if frozen else "0")
+
     def peak(self) -> int | None:
         """The most memory that the job ever had, in bytes (memory.peak: Linux 5.19 and later)."""
         folder = self.job or self.scope
@@ -85,3 +95,30 @@ def _enable(scope: str, job: str, oom_policy: str) -> list[str]:
     if "memory" in there and oom_policy == "kill" and (refused := cgroup.write(job, "memory.oom.group", "1")):
         notes.append(refused)
     return notes
+
+
+class Above:
+    """The limits above the job's own: whether one of them ran out while the job ran."""
+
+    def __init__(self, scope: str | None) -> None:
+        self.before = _oom_counts(scope)
+        self.scope = scope
+
+    def exhausted(self) -> str | None:
+        """The name of the cgroup above whose limit led to OOM kills meanwhile, such as gravscope.slice; else None."""
+        for folder, count in _oom_counts(self.scope).items():
+            if count > self.before.get(folder, 0):
+                return os.path.basename(folder)
+        return None
+
+
+def _oom_counts(scope: str | None) -> dict[str, int]:
+    """For every cgroup above `scope` how often its own limit led to an OOM kill so far (memory.events.local)."""
+    found: dict[str, int] = {}
+    root = cgroup.mount_point()
+    while scope is not None and root is not None and len(scope) > len(root):
+        scope = os.path.dirname(scope)
+        count = cgroup.read_keyed(scope, "memory.events.local").get("oom")
+        if count is not None:
+            found[scope] = count
+    return found

@@ -20,6 +20,9 @@ class Request:
     record_path: str
     lock_path: str
     cancel_path: str
+    limits_path: str
+    pause_path: str
+    log_path: str
     lock_fd: int
     handshake_fd: int
     unit: str | None
@@ -29,10 +32,13 @@ class Request:
     grace: float
     oom_policy: str
     oom_score: int
+    watched: bool = False
+    """True where the supervisor has to hold mem_max, since the kernel does not."""
 
     def __init__(self, values: dict[str, object]) -> None:
         for name in Request.__annotations__:
-            setattr(self, name, values[name])
+            if name != "watched":
+                setattr(self, name, values[name])
 
 
 def receive(descriptor: int) -> Request:

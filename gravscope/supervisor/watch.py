@@ -8,7 +8,8 @@ import select
 import time
 
 from gravscope import proc
-from gravscope.supervisor.place import Place
+from gravscope.supervisor.notice import Notice
+from gravscope.supervisor.place import Above, Place
 from gravscope.supervisor.request import Request
 from gravscope.supervisor.tree import Tree
 from gravscope.supervisor.wish import grace_of, read_cancel
@@ -26,11 +27,12 @@ KILL_AGAIN = 0.05
 class Watch:
     """What is seen of the job while it runs. All times are of the monotonic clock: the wall clock may step."""
 
-    def __init__(self, request: Request, place: Place, *, hold_memory: bool) -> None:
+    def __init__(self, request: Request, place: Place, notice: Notice) -> None:
         self.request = request
         self.place = place
+        self.above = Above(place.scope)
         self.pid: int | None = None
-        self.hold_memory = hold_memory
+        self.notice = notice
         self.tree = Tree(place.job)
         self.began = time.monotonic()
         self.status: int | None = None
@@ -53,6 +55,8 @@ class Watch:
         for number in (_signal.SIGTERM, _signal.SIGINT):
             _signal.signal(number, lambda caught, _frame: self.told.append(caught))
         _signal.signal(_signal.SIGCHLD, lambda _number, _frame: None)
+        # something was put beside the record: have a look now
+        _signal.signal(_signal.SIGUSR1, lambda _number, _frame: setattr(self, "next_sample", 0.0))
         _signal.set_wakeup_fd(self._wake_end, warn_on_full_buffer=False)
 
     def run(self, pid: int) -> None:
@@ -106,11 +110,12 @@ class Watch:
             self.tree.kill()
 
     def sample(self, now: float) -> None:
-        """Measures memory by sampling, where the kernel does not measure or hold it, and holds the limit."""
+        """Looks at everything; measures memory where the kernel does not measure or hold it, and holds the limit."""
+        self.notice.look(self.tree)
         interval = min(SLOWEST, max(FASTEST, GROWTH * (now - self.began)))
-        if self.hold_memory or self.place.peak() is None:
+        if self.request.watched or self.place.peak() is None:
             used = self.tree.memory()
-            limit = self.request.mem_max if self.hold_memory else None
+            limit = self.request.mem_max if self.request.watched else None
             if limit is not None and used > limit:
                 # only now the dearer figure, in which forked workers do not count their common pages twice
                 used = self.tree.fair_memory()
@@ -124,6 +129,7 @@ class Watch:
 
     def _end_gently(self, now: float) -> None:
         self.kill_at = now + self.request.grace
+        self.place.freeze(frozen=False)  # what is frozen acts on no signal but SIGKILL
         self.tree.signal(_signal.SIGTERM)
         self.tree.signal(_signal.SIGCONT)  # a stopped process acts on SIGTERM only once it goes on
 

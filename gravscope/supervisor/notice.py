@@ -1,0 +1,118 @@
+"""What changes about a job while it runs, taken into its record: throttling, pausing, new limits, kills for memory."""
+
+from __future__ import annotations
+
+import os
+
+from gravscope import files, proc
+from gravscope.supervisor import journal, plainjson
+from gravscope.supervisor.journal import Journal
+from gravscope.supervisor.place import Place
+from gravscope.supervisor.recorder import Recorder
+from gravscope.supervisor.request import Request
+from gravscope.supervisor.tree import Tree
+
+# events of the limits at which the kernel makes a job wait for reclaim (cgroup-v2.rst, memory.events)
+SLOWING = ("high", "max")
+
+
+class Notice:
+    """Looks at the job once a sample. The record is written only when something of it has changed."""
+
+    def __init__(self, request: Request, place: Place, recorder: Recorder, told: Journal) -> None:
+        self.request = request
+        self.place = place
+        self.recorder = recorder
+        self.journal = told
+        self.events = place.scope_events()
+        self.oom_kills = 0
+        self.wishes_seen: tuple[int, int] | None = None
+
+    def look(self, tree: Tree) -> None:
+        """One look at everything."""
+        changed = [self._throttled(), self._oom_kills(), self._paused(tree), self._new_limits()]
+        if any(changed):
+            self.recorder.write()
+        self.journal.mirror()
+
+    def _flag(self, name: str, value: bool) -> bool:
+        if self.recorder.record.get(name) is value:
+            return False
+        self.recorder.update(**{name: value})
+        return True
+
+    def _throttled(self) -> bool:
+        """The job was made to wait at MemoryHigh or MemoryMax since the last look, and still is at that limit."""
+        before, self.events = self.events, self.place.scope_events()
+        slowed = any(self.events.get(name, 0) > before.get(name, 0) for name in SLOWING)
+        if not self._flag("throttled", slowed and not self.events.get("oom_kill", 0) > before.get("oom_kill", 0)):
+            return False
+        if slowed:
+            self.journal.event(
+                journal.THROTTLED, "throttled: at its memory limit, waiting for reclaim", journal.WARNING
+            )
+        return True
+
+    def _oom_kills(self) -> bool:
+        kills = self.place.events().get("oom_kill", 0)
+        if kills <= self.oom_kills:
+            return False
+        self.oom_kills = kills
+        self.recorder.update(oom_kills=kills)
+        self.journal.event(
+            journal.OOM, f"the kernel killed {kills} of its processes for memory so far", journal.WARNING
+        )
+        return True
+
+    def _paused(self, tree: Tree) -> bool:
+        if self.place.job is not None:
+            return self._flag("paused", (proc.read_text(f"{self.place.job}/cgroup.freeze") or "").strip() == "1")
+        if self.recorder.record.get("paused") is not True and not os.path.exists(self.request.pause_path):
+            return False  # without a freezer only our own pause can be told from a job that stopped itself
+        processes = tree.processes()
+        return self._flag("paused", bool(processes) and all(process.state == "T" for process in processes))
+
+    def _new_limits(self) -> bool:
+        """Takes over what `gravscope limit` changed; it puts the list of all changes beside the record."""
+        try:
+            found = os.stat(self.request.limits_path)
+            if self.wishes_seen == (found.st_ino, found.st_mtime_ns):
+                return False
+            changes = plainjson.loads(files.read_whole(self.request.limits_path).decode("utf-8"))
+        except (OSError, ValueError, StopIteration, ImportError):
+            return False
+        self.wishes_seen = (found.st_ino, found.st_mtime_ns)
+        if not isinstance(changes, list):
+            return False
+        limits = self.recorder.record["limits"]
+        for change in changes:
+            if isinstance(limits, dict) and isinstance(change, dict) and isinstance(change.get("limits"), dict):
+                limits.update({name: value for name, value in change["limits"].items() if value is not None})
+        if isinstance(limits, dict):
+            self.request.mem_high = limits["mem_high"] if isinstance(limits["mem_high"], int) else None
+            self.request.mem_max = limits["mem_max"] if isinstance(limits["mem_max"], int) else None
+        self.recorder.update(limit_changes=changes)
+        agree(self.request, self.recorder, self.place)
+        return True
+
+
+def agree(request: Request, recorder: Recorder, place: Place) -> None:
+    """Takes into the record what limits really hold, and who holds them."""
+    effective = place.effective()
+    held = effective or {}
+    asked = {"mem_high": request.mem_high, "mem_max": request.mem_max}
+    missing = [name for name, limit in asked.items() if limit is not None and not _holds(held.get(name), limit)]
+    request.watched = "mem_max" in missing
+    kernel = any(isinstance(held.get(name), int) for name in asked)
+    recorder.update(effective=effective, enforcement="watch" if request.watched else "kernel" if kernel else "none")
+    if "mem_high" in missing:
+        recorder.warn("mem_high is not enforced here: only the kernel's memory controller can slow a job down")
+    for name in ("swap_max", "tasks_max", "cpu_quota", "cpu_weight", "io_weight"):
+        limits = recorder.record["limits"]
+        if isinstance(limits, dict) and isinstance(limits.get(name), int | float) and held.get(name) is None:
+            recorder.warn(f"{name} is not enforced here: the kernel does not hold it for this job")
+
+
+def _holds(limit: int | float | str | None, asked: int) -> bool:
+    """The kernel rounds a limit to pages, and a lower one further up binds as well."""
+    return isinstance(limit, int) and limit <= asked

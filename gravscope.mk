@@ -7,6 +7,9 @@
 #
 # JOB_OPTIONS is for gravscope run (JOB_OPTIONS="--mem-high 6G --mem-max 8G"), GRAVSCOPE for another way to call it.
 
+# Including this never changes what plain `make` does.
+gravscope-default-goal := $(.DEFAULT_GOAL)
+
 GRAVSCOPE ?= gravscope
 JOB_OPTIONS ?=
 AGENT ?= codex
@@ -54,3 +57,5 @@ start:
 
 continue:
 	@$(gravscope-setsid) $(AGENT) $(CONTINUE_ARGS)
+
+.DEFAULT_GOAL := $(gravscope-default-goal)

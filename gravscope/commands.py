@@ -38,7 +38,17 @@ def systemd_run_scope(unit: str, properties: Mapping[str, str], description: str
 
 
 def scope_properties(limits: Limits, grace: float) -> dict[str, str]:
-    """systemd's names and spellings for `limits`, and what every job's scope has (systemd.resource-control(5))."""
+    """What every job's scope has: its limits, sub-cgroups of our own making, time to end (systemd.scope(5))."""
+    return {
+        **limit_properties(limits),
+        # sub-cgroups for the supervisor and the job are ours to make
+        "Delegate": "yes",
+        "TimeoutStopSec": f"{_plain(grace + STOP_MARGIN)}s",
+    }
+
+
+def limit_properties(limits: Limits) -> dict[str, str]:
+    """systemd's names and spellings for `limits` (systemd.resource-control(5))."""
     asked: dict[str, Size | float | None] = {
         "MemoryHigh": limits.mem_high,
         "MemoryMax": limits.mem_max,
@@ -50,12 +60,20 @@ def scope_properties(limits: Limits, grace: float) -> dict[str, str]:
     found = {name: str(value) for name, value in asked.items() if value is not None}
     if limits.cpu_quota is not None:
         found["CPUQuota"] = f"{_plain(limits.cpu_quota)}%"
-    return {
-        **found,
-        # sub-cgroups for the supervisor and the job are ours to make
-        "Delegate": "yes",
-        "TimeoutStopSec": f"{_plain(grace + STOP_MARGIN)}s",
-    }
+    return found
+
+
+def systemctl_set_property(unit: str, properties: Mapping[str, str]) -> list[str]:
+    """Changes properties of a live unit, until it ends."""
+    return [
+        "systemctl",
+        "--user",
+        "set-property",
+        "--runtime",
+        "--",
+        unit,
+        *(f"{k}={v}" for k, v in properties.items()),
+    ]
 
 
 def _plain(number: float) -> str:
@@ -71,6 +89,11 @@ def setsid_nohup() -> list[str]:
 def systemctl_stop(unit: str) -> list[str]:
     """Ends every process of `unit`: SIGTERM, then SIGKILL after its TimeoutStopSec. Returns when that is done."""
     return ["systemctl", "--user", "stop", "--", unit]
+
+
+def systemctl_thaw(unit: str) -> list[str]:
+    """Lets a frozen unit go on."""
+    return ["systemctl", "--user", "thaw", "--", unit]
 
 
 def systemctl_reset_failed(unit: str) -> list[str]:

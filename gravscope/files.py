@@ -22,7 +22,7 @@ def write_atomically(path: str, data: bytes, mode: int = PRIVATE) -> None:
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
     try:
         try:
-            _write_all(descriptor, data)
+            write_all(descriptor, data)
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
@@ -33,7 +33,8 @@ def write_atomically(path: str, data: bytes, mode: int = PRIVATE) -> None:
     sync_folder(folder)
 
 
-def _write_all(descriptor: int, data: bytes) -> None:
+def write_all(descriptor: int, data: bytes) -> None:
+    """Every byte of `data`, however many writes that takes."""
     view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]

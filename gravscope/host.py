@@ -104,13 +104,15 @@ def total_memory() -> int:
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
-def members(job_id: str) -> list[proc.Stat]:
-    """Processes that carry the job's id in the environment they were started with, zombies left out.
+def members(invocation_id: str | None) -> list[proc.Stat]:
+    """Processes that carry the job's own random number in the environment they were started with, zombies left out.
 
-    The last resort to find a job whose supervisor is gone and that has no cgroup. The id is unique on this machine
-    as long as its record exists, and /proc/PID/environ cannot be read of other users' processes.
+    The last resort to find a job whose supervisor is gone and that has no cgroup. /proc/PID/environ cannot be read of
+    other users' processes.
     """
-    wanted = f"GRAVSCOPE_JOB_ID={job_id}"
+    if not invocation_id:
+        return []
+    wanted = f"GRAVSCOPE_INVOCATION_ID={invocation_id}"
     found = []
     for name in os.listdir("/proc"):  # noqa: PTH208 (hot path)
         if name.isdigit() and wanted in (proc.read_text(f"/proc/{name}/environ") or "").split("\0"):

@@ -6,6 +6,7 @@ each field; the JSON Schema in `docs/record.schema.json` is generated from here.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -104,6 +105,7 @@ class JobRecord(msgspec.Struct, kw_only=True):
     start_ticks: int | None = None
     supervisor_pid: int | None = None
     supervisor_start_ticks: int | None = None
+    invocation_id: str | None = None
     boot_id: str | None = None
     host: str | None = None
     log_file: str
@@ -132,6 +134,12 @@ class JobRecord(msgspec.Struct, kw_only=True):
     cancel: Cancel | None = None
     fallback_reason: str | None = None
     warnings: list[str] = []
+
+    def __post_init__(self) -> None:
+        """Every time is one; msgspec makes a ValueError here its own ValidationError."""
+        for text in (self.created, self.started, self.ended):
+            if text and self.schema != OLDER_DISPATCHER:
+                datetime.fromisoformat(text)
 
     @property
     def live(self) -> bool:

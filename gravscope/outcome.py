@@ -111,8 +111,8 @@ def _never_started(evidence: Evidence) -> Outcome | None:
 
 
 def _watch(evidence: Evidence) -> Outcome | None:
-    if evidence.watch_kill is None:
-        return None
+    if evidence.watch_kill is None or evidence.exit_code == 0:
+        return None  # it had ended by itself when the kill came
     return Outcome(
         OOM_KILLED,
         f"killed by gravscope's watch, not by the kernel: {mebibytes(evidence.watch_kill)} resident was more than "

@@ -107,15 +107,40 @@ def _children_by_parent(pid: int) -> list[int]:
     return [found.pid for found in stats if found is not None and found.ppid == pid]
 
 
-def descendants(pid: int) -> list[int]:
-    """Every process below `pid`, parents before their children, zombies too.
+def tree(pid: int) -> list[Stat]:
+    """Every process below `pid` that is alive, parents before their children, without those of other jobs.
 
+    A job that is started from inside a job has a supervisor of its own and is none of the outer one's business.
     Processes may come and go meanwhile: what is killed on the ground of this list is listed again until it is empty.
     """
-    found = children(pid)
-    for child in found:  # grows while it is walked
-        found.extend(other for other in children(child) if other not in found)
+    found: list[Stat] = []
+    seen = {pid}
+    todo = children(pid)
+    while todo:
+        child = todo.pop(0)
+        process = None if child in seen else stat(child)
+        seen.add(child)
+        if process is None or (process.session == process.pid and is_supervisor(child)):
+            continue
+        if not process.ended:
+            found.append(process)
+        todo += children(child)
     return found
+
+
+def descendants(pid: int) -> list[int]:
+    """The pids of `tree`."""
+    return [process.pid for process in tree(pid)]
+
+
+# how the command line of every supervisor ends, but for the request and the id
+SUPERVISOR = "/gravscope/supervisor/__main__.py"
+
+
+def is_supervisor(pid: int) -> bool:
+    """True for the supervisor of a job, of whatever installation."""
+    words = (read_text(f"/proc/{pid}/cmdline") or "").split("\0")
+    return len(words) > 3 and words[1:3] == ["-I", "-S"] and words[3].endswith(SUPERVISOR)
 
 
 def resident(pid: int) -> int:

@@ -236,6 +236,8 @@ class Store:
             files.lock(descriptor)
             yield
         finally:
+            if not self.lock_path(job_id).exists():  # it has ended: nobody will want this any more
+                (self.jobs_dir / f".{job_id}.cancelling").unlink(missing_ok=True)
             os.close(descriptor)
 
     def release(self, job_id: str) -> None:
@@ -262,7 +264,10 @@ def read_record(path: Path) -> JobRecord:
         schema = text.get("schema") if isinstance(text, dict) else None
         if isinstance(schema, int) and schema > SCHEMA_VERSION:
             raise StoreError(f"{path}: written by a later gravscope (schema {schema})", "upgrade to read it")
-        return msgspec.convert(text, JobRecord)
+        record = msgspec.convert(text, JobRecord)
+        if record.id != path.stem:
+            raise StoreError(f"{path}: is the record of {record.id}", "a copy under another name is no record")
+        return record
     except FileNotFoundError:
         raise NoSuchJobError(f"no record {path}") from None
     except OSError as error:

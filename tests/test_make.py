@@ -133,6 +133,11 @@ def test_a_missing_variable_is_one_line(make: Make, words: tuple[str, ...], miss
     assert not make.gravscope.jobs_dir.exists()
 
 
+def test_the_default_goal_stays(make: Make) -> None:
+    """Plain `make` does what the Makefile says first, though the include comes before it."""
+    assert make("RATE=7").stdout.startswith("rate=7 ")
+
+
 def test_agent_in_a_session_of_its_own(make: Make) -> None:
     """start and continue run the agent in a session of its own where setsid is, arguments overridable."""
     probe = f"{sys.executable} -c 'import os, sys; print(os.getsid(0) == os.getpid(), *sys.argv[1:])'"

@@ -6,6 +6,7 @@ Nothing is signalled that is not proven to be the job: boot id, pid and start ti
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import os
 import signal
@@ -15,8 +16,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from gravscope import cgroup, commands, host, proc
-from gravscope.actions.settle import settled, survivors, unit_folder
-from gravscope.errors import GravscopeError, UnsupportedError
+from gravscope.actions.settle import job_folder, settled, survivors, unit_folder
+from gravscope.errors import GravscopeError, StoreError, UnsupportedError
 from gravscope.model import OLDER_DISPATCHER, Cancel, CancelStep, JobRecord
 from gravscope.outcome import KILL_ALL, KILL_GROUP, STOP_UNIT, TERM_GROUP, THAW
 from gravscope.store import Store, read_record
@@ -44,8 +45,9 @@ def cancel(store: Store, job_id: str, environ: Mapping[str, str], grace: float |
         record = settled(store, store.read(job_id))
         had_ended = not record.live and record.cancel is None
         if record.live:
-            Ladder(store, record, environ, grace).climb()
-            record = settled(store, store.read(job_id))
+            ladder = Ladder(store, record, environ, grace)
+            ladder.climb()
+            record = ladder.conclude()
         if not record.live:
             store.release(job_id)
     return Cancelled(record, had_ended)
@@ -62,7 +64,7 @@ def requester() -> str:
         user = getpass.getuser()
     except (OSError, KeyError):
         user = str(os.geteuid())
-    return f"{user} (pid {os.getpid()})"
+    return f"{os.fsencode(user).decode('utf-8', 'backslashreplace')} (pid {os.getpid()})"
 
 
 class Ladder:
@@ -73,16 +75,21 @@ class Ladder:
         self.record = record
         self.environ = environ
         self.grace = record.grace if grace is None else grace
+        self.unsaved = False
         self.request = store.read_cancel(record.id) or Cancel(requested=now(), by=requester(), grace=grace)
 
     def climb(self) -> None:
         """Rung by rung, until the job is over. Raises GravscopeError with what is left if no rung was enough."""
-        if self.record.schema != OLDER_DISPATCHER:
-            self.store.write_cancel(self.record.id, self.request)
+        self._save()
         self._await_start()
         rungs: list[Callable[[], bool]] = [self._thaw, self._stop_unit, self._terminate, self._kill, self._kill_all]
         if any(rung() for rung in rungs):
             return
+        if not self.processes():
+            raise GravscopeError(
+                f"{self.record.id}: nothing of it is left, but its supervisor has not written how it ended",
+                "it may be waiting for room on the disk",
+            )
         left = ", ".join(f"{process.pid} (state {process.state})" for process in self.processes())
         raise GravscopeError(
             f"{self.record.id}: still there after SIGKILL: {left}",
@@ -112,16 +119,16 @@ class Ladder:
     # rungs: each returns True when the job is over
 
     def _thaw(self) -> bool:
-        folder = unit_folder(self.record)
-        frozen = [
-            path
-            for path in ((folder, f"{folder}/job") if folder else ())
-            if (proc.read_text(f"{path}/cgroup.freeze") or "").strip() == "1"
-        ]
+        """What is frozen, by `gravscope pause` or by `systemctl freeze`, acts on no SIGTERM (systemd issue 38517)."""
+        job = job_folder(self.record)
+        scope = None if job is None else job.removesuffix("/job")
+        frozen = [folder for folder in (scope, job) if folder and _is_frozen(folder)]
         if not frozen:
             return False
         step = self._begin(THAW)
-        refused = [error for path in frozen if (error := cgroup.write(path, "cgroup.freeze", "0"))]
+        if scope in frozen:
+            host.call(commands.systemctl_thaw(str(self.record.unit)), self.environ)
+        refused = [error for folder in frozen if (error := cgroup.write(folder, "cgroup.freeze", "0"))]
         return self._end(step, error="; ".join(refused) or None, over=False)
 
     def _stop_unit(self) -> bool:
@@ -191,8 +198,27 @@ class Ladder:
         return over
 
     def _save(self) -> None:
+        """Puts the request where the supervisor finds it. A full disk, which this very job may have filled, does not
+        stand in the way of ending it."""
         if self.record.schema != OLDER_DISPATCHER:
-            self.store.write_cancel(self.record.id, self.request)
+            try:
+                self.store.write_cancel(self.record.id, self.request)
+                self.unsaved = False
+            except StoreError:
+                self.unsaved = True
+
+    def conclude(self) -> JobRecord:
+        """The record of the job that has ended, with our request in it even if the disk had no room for that before."""
+        record = settled(self.store, self.store.read(self.record.id))
+        if record.live or record.cancel is not None or not self.unsaved:
+            return record
+        with self.store.charge(record.id) as ours:
+            if ours:
+                record.cancel, record.state = self.request, "cancelled"
+                record.reason = f"cancelled on request by {self.request.steps[-1].step} ({record.reason})"
+                with contextlib.suppress(StoreError):
+                    self.store.write(record)
+        return record
 
     def _await_start(self) -> None:
         """A job that is only being started is let start, or be refused: the supervisor looks for the request first."""
@@ -210,3 +236,7 @@ class Ladder:
                 return False
             time.sleep(0.01)
         return True
+
+
+def _is_frozen(folder: str) -> bool:
+    return (proc.read_text(f"{folder}/cgroup.freeze") or "").strip() == "1"

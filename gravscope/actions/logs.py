@@ -7,19 +7,17 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from gravscope.actions.settle import settled
-from gravscope.actions.wait import sleep_until_end
-from gravscope.errors import GravscopeError
+from gravscope.actions.wait import BLOCK, open_log, sleep_until_end
 from gravscope.model import JobRecord
 from gravscope.store import Store
 
-BLOCK = 1 << 16
 # seconds between two looks at a log that is followed
 LOOK_AGAIN = 0.03
 
 
 def read_log(record: JobRecord, lines: int | None = None) -> Iterator[bytes]:
     """The log of a job, or its last `lines` lines, in blocks."""
-    with _open(record) as log:
+    with open_log(record) as log:
         if lines is not None:
             log.seek(_start_of_last(log, lines))
         while block := log.read(BLOCK):
@@ -29,7 +27,7 @@ def read_log(record: JobRecord, lines: int | None = None) -> Iterator[bytes]:
 def follow_log(store: Store, job_id: str, lines: int | None = None) -> Iterator[bytes]:
     """The same, and then what is added to it, until the job has ended and everything of it has been shown."""
     record = store.read(job_id)
-    with _open(record) as log:
+    with open_log(record) as log:
         if lines is not None:
             log.seek(_start_of_last(log, lines))
         while True:
@@ -43,13 +41,6 @@ def follow_log(store: Store, job_id: str, lines: int | None = None) -> Iterator[
                 log.seek(0)  # it was truncated
             sleep_until_end(record, LOOK_AGAIN)
             record = store.read(job_id)
-
-
-def _open(record: JobRecord) -> BinaryIO:
-    try:
-        return open(record.log_file, "rb")  # noqa: PTH123 (the caller closes it)
-    except OSError as error:
-        raise GravscopeError(f"the log of {record.id} cannot be read: {record.log_file}: {error.strerror}") from None
 
 
 def _start_of_last(log: BinaryIO, lines: int) -> int:

@@ -13,9 +13,11 @@ from pathlib import Path
 import msgspec
 
 from gravscope import files, proc
+from gravscope.actions.settle import live_records, survivors, unsupervised
+from gravscope.commands import unit_name
 from gravscope.errors import GravscopeError, RefusedError, StoreError, UnsupportedError, UsageError
-from gravscope.launchers import Launch
-from gravscope.launchers.choose import choose, nobody_there
+from gravscope.launchers import Launch, scope
+from gravscope.launchers.choose import choose, nobody_there, unit_is_taken
 from gravscope.launchers.start import Answer, start
 from gravscope.model import JobRecord, JobSpec
 from gravscope.project import Project
@@ -34,6 +36,7 @@ class Begun:
     store: Store
     record: JobRecord
     lock_fd: int
+    log_path: Path
     log_fd: int
 
 
@@ -55,17 +58,19 @@ def run(spec: JobSpec, project: Project, environ: Mapping[str, str]) -> JobRecor
         log_path, log_fd = open_log(project.log_dir, reservation.job_id)
         try:
             record = new_record(spec, reservation.job_id, now, log_path)
-            begun = Begun(spec, project, store, record, reservation.lock_fd, log_fd)
+            begun = Begun(spec, project, store, record, reservation.lock_fd, log_path, log_fd)
             return _launch(begun, environ)
         finally:
             os.close(log_fd)
+            if not store.record_path(reservation.job_id).exists():
+                log_path.unlink(missing_ok=True)  # there was no room even for a record
     finally:
+        if not store.record_path(reservation.job_id).exists():
+            store.release(reservation.job_id)
         os.close(reservation.lock_fd)
 
 
 def _refuse_twin(store: Store, name: str) -> None:
-    from gravscope.actions.settle import live_records  # noqa: PLC0415 (settle is not needed on the hot path)
-
     for record in live_records(store):
         if record.name == name:
             raise RefusedError(f"{record.id} is still {record.state}", f"type: gravscope wait {record.id}")
@@ -75,35 +80,44 @@ def _launch(begun: Begun, environ: Mapping[str, str]) -> JobRecord:
     """Tries each launcher in turn, the record always telling which."""
     record = begun.record
     choice = choose(begun.spec, record.id, environ)
-    record.fallback_reason = choice.fallback_reason
-    for number, launch in enumerate(choice.launches, 1):
+    record.fallback_reason = choice.fallback_reason and printable(choice.fallback_reason)
+    launches = list(choice.launches)
+    while True:
+        launch = launches.pop(0)
         record.launcher, record.unit, record.slice = launch.launcher, launch.unit, launch.slice
         begun.store.write(record)
         answer = start(launch, record.id, _request(begun, launch), begun.lock_fd, begun.log_fd)
-        if answer.record is not None:
-            return _confirmed(answer)
+        if answer.news is not None:
+            return _confirmed(record, answer)
         complaint = answer.error or ""
-        if number == len(choice.launches) or not nobody_there(complaint):
+        if survivors(record):
+            return unsupervised(begun.store, record)
+        if unit_is_taken(complaint) and launch.unit == unit_name(record.id):
+            # a left-over, or a job of the same name and second in another folder: a name that nobody else can have
+            launches.insert(0, scope.rename(launch, unit_name(f"{record.id}-{os.urandom(4).hex()}")))
+        elif not launches or not nobody_there(complaint):
             raise _never_started(begun.store, record, complaint)
-        record.fallback_reason = complaint
-    raise AssertionError("a choice has at least one launcher")
+        else:
+            record.fallback_reason = printable(complaint)
 
 
-def _confirmed(answer: Answer) -> JobRecord:
+def _confirmed(record: JobRecord, answer: Answer) -> JobRecord:
     if answer.error is not None:
         raise UsageError(answer.error, "nothing was started")
-    assert answer.record is not None  # noqa: S101 (for mypy: the caller has just looked)
-    return answer.record
+    return msgspec.convert({**msgspec.to_builtins(record), **(answer.news or {})}, JobRecord)
 
 
 def _never_started(store: Store, record: JobRecord, complaint: str) -> GravscopeError:
     """Ends the record of a job whose launcher failed before there was a supervisor."""
     record.state = "never-started"
-    record.reason = f"{record.launcher}: {complaint}"
+    record.reason = f"{record.launcher}: {printable(complaint)}"
     record.ended = datetime.now().astimezone().isoformat(timespec="milliseconds")
     store.write(record)
     store.release(record.id)
-    return UnsupportedError(f"{record.id} was not started: {complaint}", "--launcher session does without systemd")
+    hint = (
+        "--launcher session does without systemd" if record.launcher == "scope" else f"type: gravscope show {record.id}"
+    )
+    return UnsupportedError(f"{record.id} was not started: {printable(complaint)}", hint)
 
 
 def new_record(spec: JobSpec, job_id: str, now: datetime, log_path: Path) -> JobRecord:
@@ -117,6 +131,7 @@ def new_record(spec: JobSpec, job_id: str, now: datetime, log_path: Path) -> Job
         cwd=printable(spec.cwd),
         env={name: printable(value) for name, value in spec.env.items()},
         memsafe=spec.memsafe,
+        invocation_id=os.urandom(16).hex(),
         boot_id=proc.boot_id(),
         host=socket.gethostname(),
         log_file=printable(str(log_path)),
@@ -138,15 +153,16 @@ def argv_of(spec: JobSpec) -> list[str]:
     return ["bash", "-c", *spec.cmd] if spec.shell else list(spec.cmd)
 
 
-def job_environment(spec: JobSpec, project: Project, job_id: str, launch: Launch) -> dict[str, str]:
+def job_environment(spec: JobSpec, project: Project, record: JobRecord, launch: Launch) -> dict[str, str]:
     """What the command sees: the launcher's environment, the project's memory-safe defaults, what was given, and
     what tells it where it is."""
-    found = {name: value for name, value in launch.environ.items() if name != "GRAVSCOPE_UNIT"}
+    found = {name: value for name, value in launch.environ.items() if name}
     if spec.memsafe and project.memsafe:
         found.update(project.memsafe_env)
     found.setdefault("PYTHONUNBUFFERED", "1")
     found.update(spec.env)
-    found.update(GRAV_BG_JOB="1", GRAVSCOPE_JOB_ID=job_id, GRAVSCOPE_NAME=spec.name)
+    found.update(GRAV_BG_JOB="1", GRAVSCOPE_JOB_ID=record.id, GRAVSCOPE_NAME=spec.name)
+    found["GRAVSCOPE_INVOCATION_ID"] = record.invocation_id or ""
     if launch.unit is not None:
         found["GRAVSCOPE_UNIT"] = launch.unit
     return found
@@ -169,7 +185,7 @@ def open_log(log_dir: Path, job_id: str) -> tuple[Path, int]:
 def _request(begun: Begun, launch: Launch) -> dict[str, object]:
     """What the supervisor is handed (see `gravscope.supervisor.request`)."""
     spec, store, job_id = begun.spec, begun.store, begun.record.id
-    environ = job_environment(spec, begun.project, job_id, launch)
+    environ = job_environment(spec, begun.project, begun.record, launch)
     limits = spec.limits
     return {
         "argv": [os.fsencode(word) for word in argv_of(spec)],
@@ -181,7 +197,7 @@ def _request(begun: Begun, launch: Launch) -> dict[str, object]:
         "cancel_path": str(store.cancel_path(job_id)),
         "limits_path": str(store.limits_path(job_id)),
         "pause_path": str(store.pause_path(job_id)),
-        "log_path": begun.record.log_file,
+        "log_path": os.fsencode(begun.log_path),
         "unit": launch.unit,
         "mem_high": limits.mem_high if isinstance(limits.mem_high, int) else None,
         "mem_max": limits.mem_max if isinstance(limits.mem_max, int) else None,
@@ -198,7 +214,8 @@ def dry_run(spec: JobSpec, project: Project, environ: Mapping[str, str]) -> str:
     job_id = f"{spec.name}_{now:%Y%m%d_%H%M%S}"
     choice = choose(spec, job_id, environ)
     launch = choice.launches[0]
-    job = job_environment(spec, project, job_id, replace(launch, environ={}))
+    record = new_record(spec, job_id, now, project.log_dir / f"{job_id}.log")
+    job = job_environment(spec, project, record, replace(launch, environ={}))
     tools = {
         name: launch.environ[name]
         for name in ("XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS")

@@ -5,12 +5,14 @@ Once, under the job's lock, from what can be proven: the boot, the processes, th
 
 from __future__ import annotations
 
+import contextlib
 import os
+import socket
 from collections.abc import Mapping
 from datetime import datetime
 
 from gravscope import cgroup, commands, host, proc
-from gravscope.errors import UnsupportedError
+from gravscope.errors import GravscopeError, StoreError, UnsupportedError
 from gravscope.model import OLDER_DISPATCHER, JobRecord
 from gravscope.outcome import Evidence, decide
 from gravscope.store import Store, each_readable
@@ -22,17 +24,27 @@ def settled(store: Store, record: JobRecord) -> JobRecord:
     """`record` as it really stands. Writes it if it had been left behind by whoever was in charge of it."""
     if not record.live or record.schema == OLDER_DISPATCHER:
         return record
+    if record.boot_id != proc.boot_id() and record.host != socket.gethostname():
+        return record  # of another machine, over a network disk, nothing can be known from here
     if store.in_charge(record.id) and not _supervisor_is_gone(record):
         return record
     with store.charge(record.id) as ours:
         record = store.read(record.id)  # it may have ended, or been settled, while we were waiting
         if ours and record.live:
-            if survivors(record):
-                return _unsupervised(store, record)
-            _settle(store, record)
+            left = survivors(record)
+            _settle(store, record, left)
     if not record.live:
         store.release(record.id)
     return record
+
+
+def _settle(store: Store, record: JobRecord, left: list[proc.Stat]) -> None:
+    """Takes into the record what can be proven, and writes it. A disk that is full does not make it less true."""
+    with contextlib.suppress(StoreError):
+        if left:
+            unsupervised(store, record)
+        else:
+            _conclude(store, record)
 
 
 def _supervisor_is_gone(record: JobRecord) -> bool:
@@ -46,7 +58,7 @@ def survivors(record: JobRecord) -> list[proc.Stat]:
     """Processes of the job that are still alive although nobody is in charge of it."""
     if record.boot_id != proc.boot_id():
         return []
-    found = {process.pid: process for process in host.members(record.id)}
+    found = {process.pid: process for process in host.members(record.invocation_id)}
     if record.pid is not None and proc.is_process(record.pid, record.start_ticks):
         command = proc.stat(record.pid)
         if command is not None:
@@ -57,6 +69,17 @@ def survivors(record: JobRecord) -> list[proc.Stat]:
         if process is not None and not process.ended:
             found[pid] = process
     return list(found.values())
+
+
+def job_folder(record: JobRecord) -> str | None:
+    """The cgroup of the job's own processes, beside that of its supervisor, which must live; None for one without."""
+    pid = record.supervisor_pid
+    if record.unit is None or pid is None or not proc.is_process(pid, record.supervisor_start_ticks):
+        return None
+    own = cgroup.folder_of(pid)
+    if own is None or not own.endswith(f"{record.unit}/supervisor"):
+        return None
+    return own.removesuffix("supervisor") + "job"
 
 
 def unit_folder(record: JobRecord) -> str | None:
@@ -81,7 +104,8 @@ def unit_properties(record: JobRecord, environ: Mapping[str, str]) -> dict[str, 
     return commands.parse_properties(shown.out) if shown.status == 0 else {}
 
 
-def _unsupervised(store: Store, record: JobRecord) -> JobRecord:
+def unsupervised(store: Store, record: JobRecord) -> JobRecord:
+    """The record of a job that runs on without a supervisor, which it says from now on."""
     if UNSUPERVISED not in record.warnings:
         record.state = "running"
         record.warnings.append(UNSUPERVISED)
@@ -89,7 +113,7 @@ def _unsupervised(store: Store, record: JobRecord) -> JobRecord:
     return record
 
 
-def _settle(store: Store, record: JobRecord) -> None:
+def _conclude(store: Store, record: JobRecord) -> None:
     cancel = store.read_cancel(record.id)
     rebooted = record.boot_id != proc.boot_id()
     if record.state == "starting" and record.supervisor_pid is None and not rebooted:
@@ -113,5 +137,9 @@ def live_records(store: Store) -> list[JobRecord]:
     """Every job that really lives, newest first. Ended ones are not even opened: they have no lock."""
     locked = store.locked_ids()
     ids = [job_id for job_id in store.ids() if job_id in locked]
-    records = [record for record in each_readable(store, ids) if isinstance(record, JobRecord)]
-    return [found for found in (settled(store, record) for record in records) if found.live]
+    found = []
+    for record in each_readable(store, ids):
+        with contextlib.suppress(GravscopeError):  # one that cannot be settled hides no other
+            if isinstance(record, JobRecord) and (now := settled(store, record)).live:
+                found.append(now)
+    return found

@@ -6,8 +6,10 @@ import os
 import re
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from gravscope import host
 from gravscope.errors import UsageError
@@ -23,6 +25,19 @@ _INTERPRETERS = re.compile(r"(python|pypy|bash|sh|dash|zsh|perl|ruby|node|julia|
 
 
 @dataclass(frozen=True)
+class TypedLimits:
+    """The limits of `gravscope run` and `gravscope limit` as they were typed."""
+
+    mem_high: str | None = None
+    mem_max: str | None = None
+    swap_max: str | None = None
+    cpu_quota: str | None = None
+    cpu_weight: int | None = None
+    io_weight: int | None = None
+    tasks_max: str | None = None
+
+
+@dataclass(frozen=True)
 class Typed:
     """The options of `gravscope run` as they were typed."""
 
@@ -32,18 +47,13 @@ class Typed:
     cwd: str | None = None
     env: Sequence[str] = ()
     env_file: str | None = None
-    mem_high: str | None = None
-    mem_max: str | None = None
-    swap_max: str | None = None
-    cpu_quota: str | None = None
-    tasks_max: str | None = None
+    limits: TypedLimits = TypedLimits()
     launcher: LauncherChoice = "auto"
     timeout: str | None = None
     grace: str | None = None
     oom_policy: OomPolicy = "kill"
     memsafe: bool = True
     unique: bool = False
-    limits: Limits = field(default_factory=Limits)
 
 
 def make_spec(typed: Typed) -> JobSpec:
@@ -65,7 +75,7 @@ def make_spec(typed: Typed) -> JobSpec:
         cwd=str(cwd),
         shell=typed.shell,
         env=_environment(typed),
-        limits=_limits(typed),
+        limits=_with_swap_default(make_limits(typed.limits)),
         launcher=typed.launcher,
         timeout=timeout,
         # a job that is never killed could never be cancelled
@@ -89,7 +99,18 @@ def default_name(command: Sequence[str], *, shell: bool = False) -> str:
     return "job"
 
 
-def _limits(typed: Typed) -> Limits:
+def _with_swap_default(limits: Limits) -> Limits:
+    """No swap for a job that has a hard limit alone: it is to end there, not to drag the machine through its swap.
+
+    With MemoryHigh swap stays as it is, for a job that is slowed down there without any would stand still for ever.
+    """
+    if limits.mem_max is None or limits.mem_high is not None or limits.swap_max is not None:
+        return limits
+    return msgspec.structs.replace(limits, swap_max=0)
+
+
+def make_limits(typed: TypedLimits) -> Limits:
+    """The limits for what was typed. Raises UsageError for the first thing that is wrong with them."""
     memory = host.total_memory()
 
     def size(text: str | None, option: str) -> Size | None:
@@ -101,6 +122,8 @@ def _limits(typed: Typed) -> Limits:
         swap_max=size(typed.swap_max, "--swap-max"),
         cpu_quota=None if typed.cpu_quota is None else parse_percent(typed.cpu_quota, "--cpu-quota"),
         tasks_max=_tasks(typed.tasks_max),
+        cpu_weight=typed.cpu_weight,
+        io_weight=typed.io_weight,
     )
     for option, limit in (("--mem-high", limits.mem_high), ("--mem-max", limits.mem_max)):
         if isinstance(limit, int) and limit < LEAST_MEMORY:
@@ -112,7 +135,7 @@ def _limits(typed: Typed) -> Limits:
 
 # A limit of some kilobytes has been seen to hang the user manager itself, which has to start the scope
 # (systemd issue 40208); an empty interpreter needs more than this anyway.
-LEAST_MEMORY = 4 * 2**20
+LEAST_MEMORY = 16 * 2**20
 
 
 def _tasks(text: str | None) -> Size | None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from gravscope import cgroup, proc
-from gravscope.actions.settle import settled
+from gravscope.actions.settle import job_folder, settled
 from gravscope.errors import GravscopeError
 from gravscope.model import JobRecord
 from gravscope.store import Store, each_readable
@@ -51,7 +50,10 @@ def status(store: Store, job_ids: Sequence[str] = (), *, everything: bool = Fals
     ids = list(job_ids) or _recent(store, everything=everything)
     found: list[Standing | GravscopeError] = []
     for record in each_readable(store, ids):
-        found.append(standing(store, record) if isinstance(record, JobRecord) else record)
+        try:
+            found.append(standing(store, record) if isinstance(record, JobRecord) else record)
+        except GravscopeError as error:
+            found.append(error)
     return sorted(found, key=lambda item: not (isinstance(item, Standing) and item.record.live))
 
 
@@ -74,10 +76,10 @@ def memory_now(record: JobRecord) -> int | None:
     """Bytes that the job uses: its cgroup's own count, else resident memory of its processes added up."""
     pid = record.supervisor_pid
     if pid is not None and proc.is_process(pid, record.supervisor_start_ticks):
-        if record.unit is not None and (folder := cgroup.folder_of(pid)) is not None:
-            used = cgroup.read_number(os.path.dirname(folder) + "/job", "memory.current")  # noqa: PTH120 (a kernel path)
-            if used is not None:
-                return used
+        folder = job_folder(record)
+        used = None if folder is None else cgroup.read_number(folder, "memory.current")
+        if used is not None:
+            return used
         return sum(proc.resident(child) for child in proc.descendants(pid))
     if record.pid is not None and proc.is_process(record.pid, record.start_ticks):
         return proc.resident(record.pid) + sum(proc.resident(child) for child in proc.descendants(record.pid))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 import select
 import time
 from collections.abc import Sequence
+from typing import BinaryIO
 
+from gravscope import proc
 from gravscope.actions.settle import settled, survivors
 from gravscope.errors import GravscopeError, WaitTimeoutError
 from gravscope.model import JobRecord
@@ -16,6 +19,7 @@ from gravscope.store import Store
 # seconds between looks where there is nothing that could wake us, and at a log for what it is to say
 LOOK_AGAIN = 0.1
 LONGEST_SLEEP = 5.0
+BLOCK = 1 << 16
 
 
 def wait(store: Store, job_ids: Sequence[str], timeout: float | None = None) -> list[JobRecord]:
@@ -41,26 +45,37 @@ def wait_ready(store: Store, job_id: str, pattern: re.Pattern[str], timeout: flo
     Raises WaitTimeoutError after `timeout` seconds, and GravscopeError if the job ends without saying it.
     """
     deadline = None if timeout is None else time.monotonic() + timeout
-    record, offset, rest = store.read(job_id), 0, ""
-    while True:
-        # asked before the log is read: what it wrote last is then read for certain
-        record = settled(store, store.read(job_id))
-        try:
-            with open(record.log_file, "rb") as log:  # noqa: PTH123 (its bytes count)
-                log.seek(offset)
-                news = log.read()
-        except OSError as error:
-            raise GravscopeError(f"{record.log_file}: {error.strerror}") from None
-        offset += len(news)
-        *lines, rest = (rest + news.decode("utf-8", "replace")).split("\n")
-        for line in [*lines, rest]:
-            if pattern.search(line):
-                return line
-        if not record.live:
-            raise GravscopeError(f"{job_id} ended without it: {record.state}, {record.reason}")
-        if _rest(deadline) == 0:
-            raise WaitTimeoutError(f"{job_id} has not said it after {timeout:g} s", "it goes on")
-        sleep_until_end(record, min(LOOK_AGAIN, _rest(deadline)))
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    with open_log(store.read(job_id)) as log:
+        rest = ""
+        while True:
+            # asked before the log is read: what it wrote last is then read for certain
+            record = settled(store, store.read(job_id))
+            if log.tell() > os.fstat(log.fileno()).st_size:
+                log.seek(0)  # it was truncated
+            silent = True
+            while news := log.read(BLOCK):
+                silent = False
+                *lines, rest = (rest + decoder.decode(news)).split("\n")
+                for line in lines:
+                    if pattern.search(line):
+                        return line
+            # a line that has no end, such as a prompt, counts once nothing is added to it
+            if (silent or not record.live) and pattern.search(rest):
+                return rest
+            if not record.live:
+                raise GravscopeError(f"{job_id} ended without it: {record.state}, {record.reason}")
+            if _rest(deadline) == 0:
+                raise WaitTimeoutError(f"{job_id} has not said it after {timeout:g} s", "it goes on")
+            sleep_until_end(record, min(LOOK_AGAIN, _rest(deadline)))
+
+
+def open_log(record: JobRecord) -> BinaryIO:
+    """The log of a job, for reading. Raises GravscopeError where it cannot be."""
+    try:
+        return open(record.log_file, "rb")  # noqa: PTH123 (the caller closes it)
+    except OSError as error:
+        raise GravscopeError(f"the log of {record.id} cannot be read: {record.log_file}: {error.strerror}") from None
 
 
 def sleep_until_end(record: JobRecord, longest: float) -> bool:
@@ -69,8 +84,9 @@ def sleep_until_end(record: JobRecord, longest: float) -> bool:
     A job without a supervisor is watched by the ends of its processes.
     """
     longest = min(longest, LONGEST_SLEEP)
-    pids = [record.supervisor_pid] if record.supervisor_pid is not None else []
-    handles = [handle for pid in pids if (handle := _open_process(pid)) is not None]
+    pid = record.supervisor_pid
+    supervised = pid is not None and proc.is_process(pid, record.supervisor_start_ticks)
+    handles = [handle for one in ([pid] if pid and supervised else []) if (handle := _open_process(one)) is not None]
     if not handles:
         handles = [handle for found in survivors(record)[:64] if (handle := _open_process(found.pid)) is not None]
     if not handles:

@@ -11,6 +11,7 @@ from gravscope.errors import GravscopeError
 
 def main() -> NoReturn:
     """The `gravscope` command. Whatever goes wrong is one line on standard error and the exit status it stands for."""
+    _have_standard_streams()
     sys.exit(_status(sys.argv[1:]))
 
 
@@ -36,6 +37,21 @@ def _status(arguments: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 141
     return status if isinstance(status, int) else 0
+
+
+def _have_standard_streams() -> None:
+    """Makes standard input, output and error what they are elsewhere where a caller closed them (`<&- >&-`).
+
+    Otherwise the first files that we open get their numbers, and what is meant to be inherited is lost. Text that the
+    locale's encoding does not have is shown escaped.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(descriptor)
+    for name, number in (("stdout", 1), ("stderr", 2)):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, "w", closefd=False))
+        getattr(sys, name).reconfigure(errors="backslashreplace")
 
 
 def complain(line: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from gravscope import __version__
-from gravscope.cli import cancel, guard, logs, make_include, run, show, status, wait
+from gravscope.cli import cancel, doctor, guard, limit, logs, make_include, pause, run, show, status, units, wait
 
 app = typer.Typer(
     name="gravscope",
@@ -34,6 +34,7 @@ def _root(
 
 
 run.add_to(app)
-for command in (status, show, logs, cancel, wait, make_include):
+for command in (status, show, logs, cancel, wait, limit, pause, doctor, make_include):
     command.add_to(app)
 guard.add_to(app)
+units.add_to(app)

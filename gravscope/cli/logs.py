@@ -24,8 +24,8 @@ def logs(
     json: Annotated[bool, typer.Option("--json", help="The log as a JSON string.")] = False,
 ) -> None:
     """Show a job's output."""
-    store = store_here()
-    record = store.read(store.find(job))
+    store, job_id = store_here().locate(job)
+    record = store.read(job_id)
     if journal:
         _hand_over(record, lines, follow=follow)
     elif follow and json:

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from gravscope.actions.hide import hide_secrets
+from gravscope.errors import UsageError
 from gravscope.model import JobRecord
 from gravscope.project import Project, find_project
 from gravscope.store import Store
@@ -42,7 +43,11 @@ def public(record: JobRecord) -> dict[str, Any]:
 
 def here() -> Project:
     """The project that the command was given in."""
-    return find_project(Path.cwd(), os.environ)
+    try:
+        folder = Path.cwd()
+    except FileNotFoundError:
+        raise UsageError("the working directory is gone", "type: cd") from None
+    return find_project(folder, os.environ)
 
 
 def store_here() -> Store:

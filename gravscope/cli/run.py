@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from gravscope.actions import run as action
-from gravscope.actions.spec import Typed, make_spec
+from gravscope.actions.spec import Typed, TypedLimits, make_spec
 from gravscope.actions.wait import exit_status, wait
 from gravscope.cli.logs import show_growing
+from gravscope.cli.options import CpuQuota, CpuWeight, IoWeight, MemHigh, MemMax, SwapMax, TasksMax
 from gravscope.cli.output import here, note, print_json, public
 from gravscope.errors import UsageError
 from gravscope.model import JobRecord
@@ -37,18 +40,20 @@ class Policy(StrEnum):
 _LIMITS, _HOW, _AFTER = "Limits", "How it runs", "Once it runs"
 
 
-def run(  # noqa: PLR0913 (each is an option of the command)
+def run(
     command: Annotated[
         list[str] | None, typer.Argument(metavar="COMMAND...", help="What to run, and its words.")
     ] = None,
     name: Annotated[
         str | None, typer.Option("--name", "-n", help="The job's name [default: from the command].")
     ] = None,
-    mem_high: Annotated[str | None, typer.Option(help="Memory beyond which it is slowed down (6G, 512M, 50%).")] = None,
-    mem_max: Annotated[str | None, typer.Option(help="Memory beyond which it is killed.")] = None,
-    swap_max: Annotated[str | None, typer.Option(help="Swap that it may use.")] = None,
-    cpu_quota: Annotated[str | None, typer.Option(help="CPU time, in percent of one core (150%).")] = None,
-    tasks_max: Annotated[str | None, typer.Option(help="Processes and threads that it may have.")] = None,
+    mem_high: MemHigh = None,
+    mem_max: MemMax = None,
+    swap_max: SwapMax = None,
+    cpu_quota: CpuQuota = None,
+    cpu_weight: CpuWeight = None,
+    io_weight: IoWeight = None,
+    tasks_max: TasksMax = None,
     env: Annotated[
         list[str] | None, typer.Option("--env", "-e", metavar="K=V", help="A variable; may be repeated.")
     ] = None,
@@ -81,11 +86,7 @@ def run(  # noqa: PLR0913 (each is an option of the command)
             cwd=cwd,
             env=env or [],
             env_file=env_file,
-            mem_high=mem_high,
-            mem_max=mem_max,
-            swap_max=swap_max,
-            cpu_quota=cpu_quota,
-            tasks_max=tasks_max,
+            limits=TypedLimits(mem_high, mem_max, swap_max, cpu_quota, cpu_weight, io_weight, tasks_max),
             launcher=launcher.value,
             timeout=timeout,
             grace=grace,
@@ -105,7 +106,9 @@ def run(  # noqa: PLR0913 (each is an option of the command)
     if follow:
         return _follow(store, record)
     if wait_:
-        record = wait(store, [record.id])[0]
+        with going_on(record):
+            record = wait(store, [record.id])[0]
+        note(f"{record.id}: {record.state}: {record.reason}")
     print_json(public(record)) if json else print(record.id)
     return exit_status(record) if wait_ else 0
 
@@ -122,13 +125,20 @@ def tell(record: JobRecord) -> None:
         note(f"{record.id} runs; follow it with: gravscope logs -f {record.id}")
 
 
-def _follow(store: Store, record: JobRecord) -> int:
-    note(f"{record.id}: its log is {record.log_file}")
+@contextmanager
+def going_on(record: JobRecord) -> Iterator[None]:
+    """While we wait for a job, Ctrl-C ends our waiting and not the job, and we say so."""
     try:
-        show_growing(store, record.id)
+        yield
     except KeyboardInterrupt:
         note(f"{record.id} goes on; type: gravscope cancel {record.id}, or gravscope logs -f {record.id}")
-        return 130
+        raise
+
+
+def _follow(store: Store, record: JobRecord) -> int:
+    note(f"{record.id}: its log is {record.log_file}")
+    with going_on(record):
+        show_growing(store, record.id)
     record = store.read(record.id)
     note(f"{record.id}: {record.state}: {record.reason}")
     return exit_status(record)

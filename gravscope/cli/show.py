@@ -11,14 +11,14 @@ import typer
 from gravscope.actions.hide import hide_secrets
 from gravscope.actions.status import Standing, standing
 from gravscope.cli.output import print_json, store_here
-from gravscope.cli.status import as_json
-from gravscope.model import JobRecord
+from gravscope.cli.status import as_json, state_of
+from gravscope.model import JobRecord, Limits
 from gravscope.outcome import signal_name
 from gravscope.quantity import format_duration, format_size
 
 
 def show(
-    job: Annotated[str, typer.Argument(metavar="JOB", help="Id, the beginning of one, or a name.")],
+    job: Annotated[str, typer.Argument(metavar="JOB", help="Id, the beginning of one, a name, or a record (.json).")],
     json: Annotated[bool, typer.Option("--json", help="Print the record as JSON.")] = False,
 ) -> None:
     """Tell one job in words: what was asked, what holds, what happened and why, what to type next."""
@@ -28,12 +28,12 @@ def show(
 
 
 def path(
-    job: Annotated[str, typer.Argument(metavar="JOB", help="Id, the beginning of one, or a name.")],
+    job: Annotated[str, typer.Argument(metavar="JOB", help="Id, the beginning of one, a name, or a record (.json).")],
     json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> None:
     """Print where the record of a job is."""
-    store = store_here()
-    found = str(store.record_path(store.find(job)))
+    store, job_id = store_here().locate(job)
+    found = str(store.record_path(job_id))
     print_json({"path": found}) if json else print(found)
 
 
@@ -46,7 +46,7 @@ def in_words(found: Standing) -> str:
         ("happened", _happened(found)),
         ("next", _next(record)),
     ]
-    lines = [f"{record.id}: {record.state}" + (f": {record.reason}" if record.reason else "")]
+    lines = [f"{record.id}: {state_of(record)}" + (f": {record.reason}" if record.reason else "")]
     for title, texts in paragraphs:
         for number, text in enumerate(texts):
             lines.append(f"{title if number == 0 else '':<10}{text}")
@@ -58,17 +58,24 @@ def _asked(record: JobRecord) -> list[str]:
     lines = [command, f"in {record.cwd}"]
     if record.env:
         lines.append("with " + " ".join(f"{name}={value}" for name, value in hide_secrets(record.env).items()))
-    limits = record.limits
+    given = limits_in_words(record.limits)
+    if record.timeout:
+        given.append(f"timeout {format_duration(record.timeout)}")
+    return [*lines, ", ".join(given) if given else "no limits"]
+
+
+def limits_in_words(limits: Limits) -> list[str]:
+    """Each limit that is set, as `memory high 6G`."""
     named = [
         ("memory high", limits.mem_high and format_size(limits.mem_high)),
         ("memory max", limits.mem_max and format_size(limits.mem_max)),
         ("swap max", None if limits.swap_max is None else format_size(limits.swap_max)),
         ("CPU quota", limits.cpu_quota and f"{limits.cpu_quota:g}%"),
+        ("CPU weight", limits.cpu_weight and str(limits.cpu_weight)),
+        ("IO weight", limits.io_weight and str(limits.io_weight)),
         ("tasks max", limits.tasks_max and str(limits.tasks_max)),
-        ("timeout", record.timeout and format_duration(record.timeout)),
     ]
-    given = [f"{name} {value}" for name, value in named if value]
-    return [*lines, ", ".join(given) if given else "no limits"]
+    return [f"{name} {value}" for name, value in named if value]
 
 
 def _holds(record: JobRecord) -> list[str]:
@@ -109,13 +116,18 @@ def _happened(found: Standing) -> list[str]:
         lines.append(f"peak memory {format_size(record.peak_memory)}{how}, CPU {format_duration(record.cpu_seconds)}")
     elif not record.live:
         lines.append("peak memory not measured")
+    if record.throttled:
+        lines.append("throttled: it is at its memory limit, and the kernel makes it wait for every page that it takes")
+    for change in record.limit_changes:
+        lines.append(f"limits changed {_clock(change.at)} by {change.by}: {', '.join(limits_in_words(change.limits))}")
     if record.oom_kills:
         lines.append(f"the kernel killed {record.oom_kills} of its processes for memory")
     if record.cancel is not None:
         lines.append(f"cancel asked for by {record.cancel.by}, {_clock(record.cancel.requested)}")
         lines += [f"  {step.step}" + (f": {step.error}" if step.error else "") for step in record.cancel.steps]
     if record.pid is not None:
-        lines.append(f"pid {record.pid}, process group {record.pgid}, supervisor {record.supervisor_pid}")
+        beside = f", supervisor {record.supervisor_pid}" if record.supervisor_pid else ""
+        lines.append(f"pid {record.pid}, process group {record.pgid}{beside}")
     return [*lines, f"log {record.log_file}"]
 
 
@@ -126,6 +138,13 @@ def _own_end(record: JobRecord) -> str:
 
 
 def _next(record: JobRecord) -> list[str]:
+    if record.paused:
+        return [f"gravscope resume {record.id}", f"gravscope cancel {record.id}"]
+    if record.throttled:
+        return [
+            f"gravscope limit {record.id} --mem-high {_more(record)}    to give it room",
+            f"gravscope cancel {record.id}    to end it; without swap it may crawl like this for ever",
+        ]
     if record.live:
         return [f"gravscope logs -f {record.id}", f"gravscope cancel {record.id}"]
     if record.state == "oom-killed":
@@ -133,6 +152,12 @@ def _next(record: JobRecord) -> list[str]:
     if record.state == "never-started":
         return ["mend what is said above, and run it again"]
     return [f"gravscope logs {record.id}"]
+
+
+def _more(record: JobRecord) -> str:
+    """Half as much again as the limit at which the job is slowed down."""
+    limit = record.limits.mem_high if isinstance(record.limits.mem_high, int) else record.limits.mem_max
+    return f"{int(limit * 1.5) >> 20}M" if isinstance(limit, int) else "8G"
 
 
 def _clock(text: str | None) -> str:

@@ -11,6 +11,7 @@ from gravscope.actions.status import status as status_of
 from gravscope.cli import complain
 from gravscope.cli.output import print_json, public, store_here, width
 from gravscope.errors import GravscopeError
+from gravscope.model import JobRecord
 from gravscope.quantity import format_duration, format_size
 
 BAR = 5
@@ -79,13 +80,20 @@ def _cells(standing: Standing) -> tuple[str, ...]:
     code = "-" if record.exit_code is None else str(record.exit_code)
     return (
         record.name,
-        record.state,
+        state_of(record),
         f"{format_size(used)}/{format_size(standing.limit)}" if used or standing.limit else "-",
         bar(used, standing.limit),
         format_duration(standing.seconds),
         code if record.signal is None else f"s{record.signal}",
         record.id,
     )
+
+
+def state_of(record: JobRecord) -> str:
+    """The state, or the flag on `running` that says more."""
+    if record.state == "running" and (record.paused or record.throttled):
+        return "paused" if record.paused else "throttled"
+    return record.state
 
 
 def bar(used: int | None, limit: int | None) -> str:

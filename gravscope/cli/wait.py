@@ -34,7 +34,7 @@ def wait(
     else:
         for record in records:
             print(f"{record.id}: {record.state}: {record.reason}")
-    return max(exit_status(record) for record in records) if len(records) == 1 else int(any(map(exit_status, records)))
+    return exit_status(records[0]) if len(records) == 1 else int(any(map(exit_status, records)))
 
 
 def _wait_ready(ids: list[str], ready: str, seconds: float | None, *, json: bool) -> int:

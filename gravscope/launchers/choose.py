@@ -19,6 +19,9 @@ _NOBODY_THERE = re.compile(
     r"|has not been booted with systemd|transport endpoint is not connected|did not answer",
     re.IGNORECASE,
 )
+_TAKEN = re.compile(r"already (loaded|exists)|was already|has a fragment file", re.IGNORECASE)
+# what marks a process as part of a job: a job that is started from inside another is not part of that
+OF_A_JOB = ("GRAV_BG_JOB", "GRAVSCOPE_JOB_ID", "GRAVSCOPE_NAME", "GRAVSCOPE_UNIT", "GRAVSCOPE_INVOCATION_ID")
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,7 @@ class Choice:
 
 def choose(spec: JobSpec, job_id: str, environ: Mapping[str, str]) -> Choice:
     """Raises UnsupportedError where the launcher that was demanded is not to be had."""
+    environ = {name: value for name, value in environ.items() if name not in OF_A_JOB}
     if spec.launcher == "session":
         return Choice([session.launch(environ)])
     try:
@@ -47,3 +51,8 @@ def choose(spec: JobSpec, job_id: str, environ: Mapping[str, str]) -> Choice:
 def nobody_there(complaint: str) -> bool:
     """True if a launcher failed because there is no manager, and not because it refused this job."""
     return _NOBODY_THERE.search(complaint) is not None
+
+
+def unit_is_taken(complaint: str) -> bool:
+    """True if the manager knows a unit of that name already (systemd issues 1351, 27127)."""
+    return _TAKEN.search(complaint) is not None

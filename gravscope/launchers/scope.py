@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from gravscope import commands
 from gravscope.launchers import Launch
@@ -15,3 +16,9 @@ def launch(spec: JobSpec, job_id: str, environ: Mapping[str, str]) -> Launch:
     properties = commands.scope_properties(spec.limits, spec.grace)
     prefix = commands.systemd_run_scope(unit, properties, description=f"gravscope job {job_id}")
     return Launch("scope", prefix, environ, unit, commands.SLICE)
+
+
+def rename(launch: Launch, unit: str) -> Launch:
+    """The same launch with another unit name."""
+    prefix = [f"--unit={unit}" if word == f"--unit={launch.unit}" else word for word in launch.prefix]
+    return replace(launch, prefix=prefix, unit=unit)

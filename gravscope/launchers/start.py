@@ -11,22 +11,23 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from gravscope import host
 from gravscope.errors import UnsupportedError
 from gravscope.launchers import Launch
-from gravscope.model import JobRecord
 
 SUPERVISOR = Path(__file__).parent.parent / "supervisor" / "__main__.py"
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What became of one launch. With a record, the supervisor's own word; without, whoever failed before it."""
+    """What became of one launch. With news, the supervisor's own word: what changed in the record; without, whoever
+    failed before there was one."""
 
-    record: JobRecord | None
+    news: dict[str, Any] | None
     error: str | None
 
 
@@ -87,4 +88,4 @@ def _understood(heard: bytes, errors: int) -> Answer:
         said = os.pread(errors, 65536, 0).decode("utf-8", "replace").strip().splitlines()
         return Answer(None, said[-1] if said else "it ended without a word")
     message = msgspec.json.decode(heard)
-    return Answer(msgspec.convert(message["record"], JobRecord), message.get("error"))
+    return Answer(message["record"], message.get("error"))

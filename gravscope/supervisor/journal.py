@@ -30,7 +30,7 @@ LONGEST_LINE = 1 << 13
 class Journal:
     """What is sent to the journal on the job's behalf; silently nothing where there is none."""
 
-    def __init__(self, job_id: str, name: str, log_fd: int) -> None:
+    def __init__(self, job_id: str, name: str, log_fd: int | None) -> None:
         self.fields = f"SYSLOG_IDENTIFIER={name}\nGRAVSCOPE_JOB={job_id}\nGRAVSCOPE_NAME={name}\n".encode()
         self.log_fd = log_fd
         self.offset = 0
@@ -44,7 +44,7 @@ class Journal:
 
     def mirror(self, *, last: bool = False) -> None:
         """Sends what the job has written since the last look; with `last`, also a line that has no end."""
-        if self.socket is None:
+        if self.socket is None or self.log_fd is None:
             return
         try:
             size = os.fstat(self.log_fd).st_size

@@ -48,6 +48,15 @@ def default_signals() -> None:
     _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
 
 
-def ignore_hangup() -> None:
-    """The end of a terminal or a login session is no reason for us to end."""
-    _signal.signal(_signal.SIGHUP, _signal.SIG_IGN)
+def ignore_signals() -> None:
+    """No signal that is meant for the job, or for its terminal, is a reason for us to end.
+
+    `systemctl kill -s USR1 UNIT`, for one, reaches the supervisor as well. What it obeys it says later.
+    """
+    for number in range(1, _signal.NSIG):
+        if number in (_signal.SIGTERM, _signal.SIGINT, _signal.SIGCHLD):
+            continue
+        try:
+            _signal.signal(number, _signal.SIG_IGN)
+        except (OSError, ValueError):
+            continue  # SIGKILL, SIGSTOP, and those that the C library keeps

@@ -5,20 +5,18 @@ from __future__ import annotations
 import os
 import time
 
-from gravscope import proc
-from gravscope.outcome import CANCELLED, NEVER_STARTED, Outcome
+from gravscope import files, proc
+from gravscope.outcome import CANCELLED, NEVER_STARTED, Evidence, Outcome, decide
 from gravscope.supervisor import journal, kernel, plainjson
-from gravscope.supervisor.finish import close, finish
+from gravscope.supervisor.finish import close, finish, split_status
 from gravscope.supervisor.journal import Journal
 from gravscope.supervisor.notice import Notice, agree
 from gravscope.supervisor.place import Place, arrange
 from gravscope.supervisor.recorder import Recorder, timestamp
 from gravscope.supervisor.request import Request, receive
-from gravscope.supervisor.spawn import SpawnError, spawn
+from gravscope.supervisor.spawn import Child, SpawnError
 from gravscope.supervisor.watch import Watch
 from gravscope.supervisor.wish import read_cancel
-
-LOG_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 def main(request_fd: int) -> None:
@@ -31,7 +29,7 @@ def main(request_fd: int) -> None:
     for note in place.notes:
         recorder.warn(note)
     agree(request, recorder, place)
-    told = Journal(str(request.record["id"]), str(request.record["name"]), os.open(request.log_path, LOG_FLAGS))
+    told = Journal(str(request.record["id"]), str(request.record["name"]), _open_log(request.log_path))
     watch = Watch(request, place, Notice(request, place, recorder, told))
     watch.listen()  # before there is anything to end: a stop that comes now is obeyed as soon as there is
     cancel = read_cancel(request.cancel_path)
@@ -39,17 +37,30 @@ def main(request_fd: int) -> None:
         recorder.update(cancel=cancel)
         _give_up(request, recorder, place, Outcome(CANCELLED, "cancelled before its command was started"))
         return
+    child = Child(request, place.job)
+    recorder.update(pid=child.pid, pgid=child.pid, start_ticks=_start_ticks(child.pid))
+    recorder.write()
     try:
-        pid = spawn(request, place.job)
+        child.execute()
     except SpawnError as error:
+        recorder.update(pid=None, pgid=None, start_ticks=None)
         _give_up(request, recorder, place, Outcome(NEVER_STARTED, str(error)))
         return
-    recorder.update(state="running", pid=pid, pgid=pid, start_ticks=_start_ticks(pid), started=timestamp(time.time()))
+    recorder.update(state="running", started=timestamp(time.time()))
     recorder.write()
-    _answer(request, {"pid": pid})
-    told.event(journal.STARTED, f"job {request.record['id']} started: pid {pid}")
-    watch.run(pid)
-    finish(request, recorder, watch)
+    _answer(request, {})
+    told.event(journal.STARTED, f"job {request.record['id']} started: pid {child.pid}")
+    watch.run(child.pid)
+    try:
+        finish(request, recorder, watch)
+    except Exception as error:
+        # a fault of ours does not make the command's own end unknown
+        code, number = split_status(watch.status)
+        outcome = decide(Evidence(exit_code=code, signal=number))
+        recorder.warn(f"gravscope failed to gather all evidence: {error!r}")
+        recorder.update(state=outcome.state, reason=outcome.reason, exit_code=code, signal=number)
+        recorder.update(ended=timestamp(time.time()))
+        close(request, recorder)
     told.mirror(last=True)
     told.event(journal.ENDED, f"job {request.record['id']} {request.record['state']}: {request.record['reason']}")
 
@@ -58,16 +69,17 @@ def _give_up(request: Request, recorder: Recorder, place: Place, outcome: Outcom
     """The end of a job whose command was never exec'd."""
     recorder.update(state=outcome.state, reason=outcome.reason, ended=timestamp(time.time()))
     place.remove()
+    recorder.write()
+    _answer(request, {"error": outcome.reason})  # at once: a full disk may make the final record wait
     close(request, recorder)
-    _answer(request, {"error": outcome.reason})
 
 
 def _detach(request: Request) -> None:
     """Ours alone from here: a session of our own, our errors into the job's log, nothing passed on by accident."""
+    kernel.ignore_signals()
     kernel.become_subreaper()
     if os.getsid(0) != os.getpid():
         os.setsid()
-    kernel.ignore_hangup()
     # what systemd-run says went to the pipe that gravscope run reads; from here on it is the log, like the job's own
     os.dup2(1, 2)
     for descriptor in (request.lock_fd, request.handshake_fd):
@@ -79,12 +91,24 @@ def _start_ticks(pid: int) -> int | None:
     return None if found is None else found.start_ticks
 
 
-def _answer(request: Request, message: dict[str, object]) -> None:
-    """Tells `gravscope run` how it went. If that is gone meanwhile, the job goes on without it."""
+def _open_log(path: bytes) -> int | None:
+    """The log for reading, to mirror it; the job itself writes to it through a descriptor of its own."""
     try:
-        os.write(
-            request.handshake_fd, plainjson.dumps({**message, "record": request.record}).encode("utf-8", "replace")
-        )
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return None
+
+
+def _answer(request: Request, message: dict[str, object]) -> None:
+    """Tells `gravscope run` how it went. If that is gone meanwhile, the job goes on without it.
+
+    What it knows already (the command, the environment) is left out, so that the answer fits into the pipe however
+    slow the reader is.
+    """
+    known = ("cmd", "env", "cwd")
+    news = {name: value for name, value in request.record.items() if name not in known}
+    try:
+        files.write_all(request.handshake_fd, plainjson.dumps({**message, "record": news}).encode("utf-8", "replace"))
         os.close(request.handshake_fd)
     except OSError:
         pass

@@ -31,7 +31,7 @@ class Notice:
     def look(self, tree: Tree) -> None:
         """One look at everything."""
         changed = [self._throttled(), self._oom_kills(), self._paused(tree), self._new_limits()]
-        if any(changed):
+        if any(changed) or self.recorder.behind:
             self.recorder.write()
         self.journal.mirror()
 
@@ -107,12 +107,15 @@ def agree(request: Request, recorder: Recorder, place: Place) -> None:
     recorder.update(effective=effective, enforcement="watch" if request.watched else "kernel" if kernel else "none")
     if "mem_high" in missing:
         recorder.warn("mem_high is not enforced here: only the kernel's memory controller can slow a job down")
+    limits = recorder.record["limits"]
     for name in ("swap_max", "tasks_max", "cpu_quota", "cpu_weight", "io_weight"):
-        limits = recorder.record["limits"]
-        if isinstance(limits, dict) and isinstance(limits.get(name), int | float) and held.get(name) is None:
+        limit = limits.get(name) if isinstance(limits, dict) else None
+        if request.watched and name == "swap_max":
+            continue  # the watch ends the job before swapping matters
+        if isinstance(limit, int | float) and not _holds(held.get(name), limit):
             recorder.warn(f"{name} is not enforced here: the kernel does not hold it for this job")
 
 
-def _holds(limit: int | float | str | None, asked: int) -> bool:
+def _holds(limit: int | float | str | None, asked: int | float) -> bool:
     """The kernel rounds a limit to pages, and a lower one further up binds as well."""
-    return isinstance(limit, int) and limit <= asked
+    return isinstance(limit, int | float) and limit <= asked

@@ -23,6 +23,8 @@ class Recorder:
     def __init__(self, path: str, record: dict[str, object]) -> None:
         self.path = path
         self.record = record
+        self.behind = False
+        """True while the disk would not take what is in memory."""
 
     def update(self, **fields: object) -> None:
         """Takes facts into the record; `write` puts them on disk."""
@@ -31,7 +33,7 @@ class Recorder:
     def warn(self, text: str) -> None:
         """Adds a line to the record's warnings."""
         warnings = self.record["warnings"]
-        if isinstance(warnings, list):
+        if isinstance(warnings, list) and text not in warnings:
             warnings.append(text)
 
     def write(self) -> bool:
@@ -40,5 +42,7 @@ class Recorder:
         try:
             files.write_atomically(self.path, text.encode("utf-8", "backslashreplace"))
         except OSError:
+            self.behind = True
             return False
+        self.behind = False
         return True

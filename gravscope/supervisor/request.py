@@ -22,7 +22,7 @@ class Request:
     cancel_path: str
     limits_path: str
     pause_path: str
-    log_path: str
+    log_path: bytes
     lock_fd: int
     handshake_fd: int
     unit: str | None

@@ -10,52 +10,67 @@ from gravscope.supervisor import kernel
 from gravscope.supervisor.request import Request
 
 # what the child could not do, as it tells us through the pipe
-CHDIR, EXEC = b"chdir", b"exec"
+PLACE, CHDIR, EXEC = b"place", b"chdir", b"exec"
 
 
 class SpawnError(Exception):
     """The command could not be started; the message says why, in words for the record."""
 
 
-def spawn(request: Request, job_cgroup: str | None) -> int:
-    """The pid of the command, once it has been exec'd. Raises SpawnError if it could not be.
+class Child:
+    """The command's process from fork to exec. It waits for our word: by then its pid is in the record on disk, so
+    that nothing of the job ever runs which a record does not name."""
 
-    The pipe closes by itself when exec succeeds, so silence is the proof of it.
-    """
-    reading, writing = os.pipe()
-    pid = os.fork()
-    if pid == 0:
+    def __init__(self, request: Request, job_cgroup: str | None) -> None:
+        self.request = request
+        self.complaints, complain = os.pipe()
+        go, self._go = os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            os.close(self._go)  # else it would never see the end of us
+            _child(request, job_cgroup, go, complain)
+        os.close(complain)
+        os.close(go)
         try:
-            _child(request, job_cgroup, writing)
-        finally:
-            os._exit(127)
-    os.close(writing)
-    try:
-        os.setpgid(pid, pid)  # the child does the same; whoever comes first
-    except OSError:
-        pass  # it has been exec'd already
-    with os.fdopen(reading, "rb") as pipe:
-        complaint = pipe.read()
-    if complaint:
-        os.waitpid(pid, 0)
-        raise SpawnError(_explain(complaint, request))
-    return pid
+            os.setpgid(self.pid, self.pid)  # the child does the same; whoever comes first
+        except OSError:
+            pass  # it has been exec'd, or has ended already
+
+    def execute(self) -> None:
+        """Lets it go on, and returns once the command has been exec'd. Raises SpawnError if it could not be.
+
+        The pipe closes by itself when exec succeeds, so silence is the proof of it.
+        """
+        os.write(self._go, b"!")
+        os.close(self._go)
+        with os.fdopen(self.complaints, "rb") as pipe:
+            complaint = pipe.read()
+        if complaint:
+            os.waitpid(self.pid, 0)
+            raise SpawnError(_explain(complaint, self.request))
 
 
-def _child(request: Request, job_cgroup: str | None, pipe: int) -> None:
-    """In the child, until exec; `pipe` closes with it."""
-    os.setpgid(0, 0)
-    if job_cgroup is not None:
-        cgroup.write(job_cgroup, "cgroup.procs", "0")
-    kernel.raise_oom_score(request.oom_score)
-    kernel.default_signals()
-    stage = CHDIR
+def _child(request: Request, job_cgroup: str | None, go: int, complain: int) -> None:
+    """In the child, until exec, with which both pipes close. Never returns."""
+    stage = PLACE
     try:
-        os.chdir(request.cwd)
-        stage = EXEC
-        _exec(request.argv, request.environ)
+        os.setpgid(0, 0)
+        refused = cgroup.write(job_cgroup, "cgroup.procs", "0") if job_cgroup is not None else None
+        if refused:
+            raise OSError(0, refused)
+        kernel.raise_oom_score(request.oom_score)
+        kernel.default_signals()
+        if os.read(go, 1):  # nothing comes from a supervisor that is gone
+            stage = CHDIR
+            os.chdir(request.cwd)
+            stage = EXEC
+            _exec(request.argv, request.environ)
     except OSError as error:
-        os.write(pipe, b"%s %d" % (stage, error.errno or 0))
+        os.write(complain, b"%s %d %s" % (stage, error.errno or 0, str(error.strerror).encode()))
+    except BaseException as error:
+        os.write(complain, b"%s 0 %s" % (stage, repr(error).encode("utf-8", "backslashreplace")))
+    finally:
+        os._exit(127)
 
 
 def _exec(argv: list[bytes], environ: dict[bytes, bytes]) -> None:
@@ -74,9 +89,10 @@ def _exec(argv: list[bytes], environ: dict[bytes, bytes]) -> None:
 
 
 def _explain(complaint: bytes, request: Request) -> str:
-    stage, _, number = complaint.partition(b" ")
-    why = os.strerror(int(number))
-    if stage == CHDIR:
+    stage, number, why = complaint.decode("utf-8", "replace").split(" ", 2)
+    if stage == PLACE.decode():
+        return f"the job's cgroup: {why}"
+    if stage == CHDIR.decode():
         return f"cwd {request.cwd.decode('utf-8', 'backslashreplace')}: {why}"
     name = request.argv[0].decode("utf-8", "backslashreplace")
     if int(number) == errno.ENOENT and b"/" not in request.argv[0]:

@@ -16,11 +16,12 @@ class Tree:
 
     def processes(self) -> list[proc.Stat]:
         """Those alive now. The supervisor itself is none of them."""
-        pids = proc.descendants(os.getpid())
+        found = proc.tree(os.getpid())
         if self.job_cgroup is not None:
-            pids += [pid for pid in cgroup.processes(self.job_cgroup) if pid not in pids]
-        found = (proc.stat(pid) for pid in pids)
-        return [process for process in found if process is not None and not process.ended]
+            known = {process.pid for process in found}
+            others = (proc.stat(pid) for pid in cgroup.processes(self.job_cgroup) if pid not in known)
+            found += [process for process in others if process is not None and not process.ended]
+        return found
 
     def signal(self, number: int) -> None:
         """Sends a signal to every one of them."""
@@ -50,7 +51,7 @@ class Tree:
         return sum(proc.proportional(process.pid) for process in self.processes())
 
     def empty(self) -> bool:
-        """True when the last of them has ended and been waited for."""
-        if proc.children(os.getpid()):
+        """True when the last of them has ended and been waited for. Children that belong to other jobs do not count."""
+        if any(not proc.is_supervisor(child) for child in proc.children(os.getpid())):
             return False
         return self.job_cgroup is None or not cgroup.populated(self.job_cgroup)

@@ -96,7 +96,7 @@ class Watch:
         if self.told and self.stopped_by is None and not self.killing:
             self.stopped_by = _name(self.told[0])
             cancel = read_cancel(self.request.cancel_path)
-            if cancel is None:
+            if cancel is None or self.request.unit is None:
                 self._end_gently(now)
             else:
                 # the stop job of our unit has sent SIGTERM to every process already; it is not sent twice

@@ -1,0 +1,40 @@
+"""What comes with gravscope and is no module: the Make include, the unit files, the program itself."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import gravscope
+from gravscope.errors import UnsupportedError
+
+
+def find(name: str) -> Path | None:
+    """Where file `name` is: in the installed package's data, or at the top of a checkout; None where it is missing."""
+    package = Path(gravscope.__file__).parent
+    for place in (package / "data" / name, package.parent / name):
+        if place.is_file():
+            return place
+    return None
+
+
+def path_of(name: str) -> Path:
+    """As `find`; raises UnsupportedError where it is missing."""
+    place = find(name)
+    if place is None:
+        raise UnsupportedError(f"{name} is missing from this installation", "install gravscope anew")
+    return place
+
+
+def program() -> list[str]:
+    """This gravscope as words that start it from anywhere: root and timers have another PATH.
+
+    Links are left as they are: the interpreter of a virtual environment is one, and knows its packages by its place.
+    """
+    beside = Path(sys.executable).absolute().parent / "gravscope"
+    if os.access(beside, os.X_OK):
+        return [str(beside)]
+    found = shutil.which("gravscope")
+    return [str(Path(found).absolute())] if found else [sys.executable, "-m", "gravscope"]

@@ -1,0 +1,271 @@
+"""`gravscope units`: puts the unit files where systemd reads them, says how they stand, and takes them away again."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from gravscope import cgroup, commands, files, host
+from gravscope.actions import shipped
+from gravscope.actions.unit_files import State, rendered, state_of
+from gravscope.errors import GravscopeError, StoreError, UnsupportedError
+
+USER_UNITS = (commands.SLICE, "gravscope-prune.service", "gravscope-prune.timer")
+TIMER = "gravscope-prune.timer"
+DROPIN = "user@.service.d/10-gravscope-delegate.conf"
+SYSTEM_FOLDER = "etc/systemd/system"
+# unit files are for everybody to read: systemd warns of others
+READABLE = 0o644
+PATIENCE = 15.0
+LIMITS = ("MemoryHigh", "MemoryMax", "TasksMax", "CPUWeight", "IOWeight")
+
+Deed = Literal["written", "unchanged", "kept", "removed", "absent"]
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One unit file: its name, where it belongs, what it is to say, and how it stands."""
+
+    name: str
+    path: Path
+    wanted: str
+    state: State
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where units go: the user's own, or the machine's (below `root`, which tests set elsewhere)."""
+
+    environ: Mapping[str, str]
+    system: bool = False
+    root: Path = Path("/")
+
+
+@dataclass
+class Outcome:
+    """What was done to each file, and beside that; in a dry run, what would be."""
+
+    files: list[tuple[Unit, Deed]] = field(default_factory=list)
+    steps: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def units_of(place: Place) -> list[Unit]:
+    """The unit files of a place as they stand."""
+    folder = place.root / SYSTEM_FOLDER if place.system else user_folder(place.environ)
+    program = shipped.program()
+    found = []
+    for name in (DROPIN,) if place.system else USER_UNITS:
+        wanted = rendered(shipped.path_of(f"units/{name}").read_text(encoding="utf-8"), program)
+        found.append(Unit(name, folder / name, wanted, state_of(_read(folder / name), wanted)))
+    return found
+
+
+def user_folder(environ: Mapping[str, str]) -> Path:
+    """Where the user's own units are (systemd.unit(5)); an empty or relative XDG_CONFIG_HOME counts as unset."""
+    given = Path(environ.get("XDG_CONFIG_HOME") or "")
+    if given.is_absolute():
+        return given / "systemd/user"
+    home = environ.get("HOME")
+    if not home:
+        raise UnsupportedError("there is no home folder to put units in", "set HOME, or XDG_CONFIG_HOME")
+    return Path(home) / ".config/systemd/user"
+
+
+def _read(path: Path) -> str | None:
+    """None where nothing is there; what is no plain file of text counts as somebody's change."""
+    try:
+        return files.read_whole(str(path)).decode("utf-8", "surrogateescape")
+    except FileNotFoundError:
+        return None
+    except OSError:
+        return ""
+
+
+def install(place: Place, *, force: bool = False, dry_run: bool = False, enable_prune: bool = False) -> Outcome:
+    """Writes what is missing or ours and outdated, and has the manager read it.
+
+    Raises UnsupportedError where that needs root, or where the timer is to be enabled and cannot be.
+    """
+    reach = _reach(place)
+    if not dry_run:
+        _refuse_without_root(place, "install")
+    if enable_prune:
+        _refuse_early_timer(place, reach)
+    done = Outcome()
+    for unit in units_of(place):
+        wanted = unit.state in ("missing", "outdated") or (unit.state == "changed" and force)
+        deed: Deed = "written" if wanted else "kept" if unit.state == "changed" else "unchanged"
+        if wanted and not dry_run:
+            _write(unit)
+        done.files.append((unit, deed))
+    if any(deed == "written" for _, deed in done.files):
+        _reload(place, reach, done, dry_run=dry_run)
+    if enable_prune:
+        _step(["systemctl", "--user", "enable", "--now", TIMER], reach, done, dry_run=dry_run)
+    if place.system:
+        done.notes.append("it holds for user managers started from now on: log out everywhere and in again, or reboot")
+    return done
+
+
+def remove(place: Place, *, force: bool = False, dry_run: bool = False) -> Outcome:
+    """Takes away what install wrote and nobody changed since."""
+    reach = _reach(place)
+    if not dry_run:
+        _refuse_without_root(place, "remove")
+    done = Outcome()
+    units = units_of(place)
+    deeds: dict[State, Deed] = {"missing": "absent", "changed": "removed" if force else "kept"}
+    going = [unit for unit in units if deeds.get(unit.state, "removed") == "removed"]
+    if reach is not None and any(unit.name == TIMER for unit in going) and _enabled(reach):
+        _step(["systemctl", "--user", "disable", "--now", TIMER], reach, done, dry_run=dry_run)
+    for unit in units:
+        deed = deeds.get(unit.state, "removed")
+        if deed == "removed" and not dry_run:
+            _unlink(unit.path, place)
+        done.files.append((unit, deed))
+    if going:
+        _reload(place, reach, done, dry_run=dry_run)
+    return done
+
+
+def _refuse_without_root(place: Place, verb: str) -> None:
+    """Only for the machine's own root: a root folder elsewhere is whoever's it is."""
+    if place.system and place.root == Path("/") and os.geteuid() != 0:
+        import shlex  # noqa: PLC0415 (only for this message)
+
+        command = shlex.join(["sudo", *shipped.program(), "units", verb, "--system-dropin"])
+        raise UnsupportedError(f"/{SYSTEM_FOLDER} is root's", f"type: {command}")
+
+
+def _refuse_early_timer(place: Place, reach: Mapping[str, str] | None) -> None:
+    if reach is None:
+        raise UnsupportedError("no user manager answers that could enable the timer", "type: gravscope doctor")
+    if host.call([*shipped.program(), "prune", "--help"], place.environ, PATIENCE).status != 0:
+        raise UnsupportedError(
+            "this gravscope has no `prune` yet that the timer could start", "leave --enable-prune away"
+        )
+
+
+def _write(unit: Unit) -> None:
+    try:
+        unit.path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        files.write_atomically(str(unit.path), unit.wanted.encode("utf-8", "surrogateescape"), READABLE)
+    except OSError as error:
+        raise StoreError(f"{unit.path}: {error.strerror}") from None
+
+
+def _unlink(path: Path, place: Place) -> None:
+    """The file; for a drop-in the folder made for it, once that is empty; for the timer the link that enabled it."""
+    try:
+        path.unlink()
+        if place.system and not any(path.parent.iterdir()):
+            path.parent.rmdir()
+        if path.name == TIMER:
+            # where no manager answered, nobody has disabled it
+            (path.parent / "timers.target.wants" / TIMER).unlink(missing_ok=True)
+    except OSError as error:
+        raise StoreError(f"{path}: {error.strerror}") from None
+
+
+# the manager
+
+
+def _reach(place: Place) -> dict[str, str] | None:
+    """The environment that reaches the manager that reads the place; None where it is not to be had."""
+    if place.system:
+        there = place.root == Path("/") and Path("/run/systemd/system").is_dir()
+        return dict(place.environ) if there else None
+    try:
+        reach = host.manager_environment(place.environ, os.geteuid())
+    except GravscopeError:
+        return None
+    answers = host.call(["systemctl", "--user", "show", "--property=Version"], reach, PATIENCE).status == 0
+    return reach if answers else None
+
+
+def _reload(place: Place, reach: Mapping[str, str] | None, done: Outcome, *, dry_run: bool) -> None:
+    if reach is None:
+        done.notes.append("no manager answers here: it will read the files when it starts")
+        return
+    _step(["systemctl", *([] if place.system else ["--user"]), "daemon-reload"], reach, done, dry_run=dry_run)
+
+
+def _step(argv: list[str], reach: Mapping[str, str] | None, done: Outcome, *, dry_run: bool) -> None:
+    done.steps.append(" ".join(argv))
+    if dry_run or reach is None:
+        return
+    complaint = host.call(argv, reach, host.PATIENCE).complaint
+    if complaint is not None:
+        raise UnsupportedError(f"{' '.join(argv)}: {complaint}", "the files are in place; type: gravscope units status")
+
+
+def _enabled(reach: Mapping[str, str]) -> bool:
+    return host.call(["systemctl", "--user", "is-enabled", "--quiet", TIMER], reach, PATIENCE).status == 0
+
+
+# status
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A unit file, and what the manager makes of it: which file it read, active or not, enabled or not.
+
+    None where no manager answers, or the manager knows no such unit (a drop-in is part of another).
+    """
+
+    unit: Unit
+    file: str | None = None
+    active: str | None = None
+    enabled: str | None = None
+    needs_reload: bool = False
+
+    @property
+    def loaded(self) -> bool:
+        """True if the manager goes by this very file."""
+        return self.file == str(self.unit.path)
+
+
+@dataclass(frozen=True)
+class Status:
+    """Every unit file, and the limits of the slice: as the manager has them, and as its cgroup holds them now."""
+
+    units: list[Standing]
+    dropin: Unit
+    limits: Mapping[str, str] | None
+    held: Mapping[str, int | float | str | None] | None
+
+
+def status(environ: Mapping[str, str], root: Path = Path("/")) -> Status:
+    """How everything stands; asks, and changes nothing."""
+    place = Place(environ)
+    reach = _reach(place)
+    units = [_standing(unit, reach) for unit in units_of(place)]
+    (dropin,) = units_of(Place(environ, system=True, root=root))
+    if reach is None:
+        return Status(units, dropin, None, None)
+    said = _show(commands.SLICE, [*LIMITS, "ControlGroup"], reach)
+    folder = said.pop("ControlGroup", "")
+    mount = cgroup.mount_point()
+    held = cgroup.effective(f"{mount}{folder}", f"{mount}{folder}") if mount and folder else None
+    return Status(units, dropin, said, held)
+
+
+def _standing(unit: Unit, reach: Mapping[str, str] | None) -> Standing:
+    if reach is None:
+        return Standing(unit)
+    said = _show(unit.name, ["FragmentPath", "ActiveState", "UnitFileState", "NeedDaemonReload"], reach)
+    return Standing(
+        unit,
+        file=said.get("FragmentPath") or None,
+        active=said.get("ActiveState") or None,
+        enabled=said.get("UnitFileState") or None,
+        needs_reload=said.get("NeedDaemonReload") == "yes",
+    )
+
+
+def _show(unit: str, properties: list[str], reach: Mapping[str, str]) -> dict[str, str]:
+    return commands.parse_properties(host.call(commands.systemctl_show(unit, properties), reach, PATIENCE).out)

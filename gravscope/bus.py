@@ -1,0 +1,89 @@
+"""The user manager over its bus, through pystemd (extra `systemd`); every caller has a way without it.
+
+Unit properties and their changes come without starting systemctl. The interface is
+org.freedesktop.systemd1(5).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from gravscope.model import Limits
+from gravscope.quantity import INFINITY, Size
+
+# what systemd takes on the bus for "no limit" (UINT64_MAX)
+_NO_LIMIT = 2**64 - 1
+
+
+def available() -> bool:
+    """True where pystemd is installed, unless GRAVSCOPE_NO_BUS is set."""
+    if os.environ.get("GRAVSCOPE_NO_BUS"):
+        return False
+    try:
+        import pystemd.dbuslib  # noqa: F401, PLC0415 (optional, and 30 ms)
+    except ImportError:
+        return False
+    return True
+
+
+def bus_properties(limits: Limits) -> dict[str, int]:
+    """`limits` as the manager's properties with their values on the bus: bytes, and CPU time in µs a second."""
+    sizes: dict[str, Size | None] = {
+        "MemoryHigh": limits.mem_high,
+        "MemoryMax": limits.mem_max,
+        "MemorySwapMax": limits.swap_max,
+        "TasksMax": limits.tasks_max,
+        "CPUWeight": limits.cpu_weight,
+        "IOWeight": limits.io_weight,
+    }
+    found = {name: _NO_LIMIT if size == INFINITY else int(size) for name, size in sizes.items() if size is not None}
+    if limits.cpu_quota is not None:
+        found["CPUQuotaPerSecUSec"] = int(limits.cpu_quota * 10_000)
+    return found
+
+
+def set_properties(unit: str, limits: Limits, environ: Mapping[str, str]) -> str | None:
+    """Changes a live unit's limits until it ends; None when that went well, else the manager's word against it."""
+    from pystemd.dbusexc import DBusError  # noqa: PLC0415 (optional)
+
+    properties = {name.encode(): value for name, value in bus_properties(limits).items()}
+    try:
+        with _manager(environ) as manager:
+            manager.Manager.SetUnitProperties(unit.encode(), True, properties)
+    except DBusError as error:
+        return str(error)
+    return None
+
+
+def unit_properties(unit: str, names: tuple[str, ...], environ: Mapping[str, str]) -> dict[str, str] | None:
+    """Named properties of a unit as text; None where the bus does not answer or the unit is not loaded."""
+    from pystemd.dbusexc import DBusError  # noqa: PLC0415 (optional)
+    from pystemd.systemd1 import Unit  # noqa: PLC0415 (optional)
+
+    try:
+        with _open(environ) as bus, Unit(unit.encode(), bus=bus) as loaded:
+            shown = {}
+            for name in names:
+                interface = loaded.Scope if name in _SCOPE_PROPERTIES else loaded.Unit
+                value: Any = getattr(interface, name)
+                shown[name] = value.decode() if isinstance(value, bytes) else str(value)
+            return shown
+    except (DBusError, AttributeError):
+        return None
+
+
+_SCOPE_PROPERTIES = {"Result", "ControlGroup"}
+
+
+def _open(environ: Mapping[str, str]) -> Any:  # noqa: ANN401 (pystemd has no types)
+    from pystemd.dbuslib import DBusAddress  # noqa: PLC0415 (optional)
+
+    return DBusAddress(environ["DBUS_SESSION_BUS_ADDRESS"].encode())
+
+
+def _manager(environ: Mapping[str, str]) -> Any:  # noqa: ANN401 (pystemd has no types)
+    from pystemd.systemd1 import Manager  # noqa: PLC0415 (optional)
+
+    return Manager(bus=_open(environ))

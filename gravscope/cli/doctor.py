@@ -1,0 +1,72 @@
+"""`gravscope doctor`."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from typing import Annotated, Any
+
+import typer
+
+from gravscope.actions import shipped
+from gravscope.actions.doctor import Diagnosis
+from gravscope.actions.doctor import doctor as diagnose
+from gravscope.actions.doctor_fix import fix as mend
+from gravscope.actions.doctor_lines import Check
+from gravscope.cli.output import here, note, print_json
+from gravscope.errors import UnsupportedError
+
+NAME_WIDTH = 12
+
+
+def doctor(
+    fix: Annotated[
+        bool, typer.Option("--fix", help="First mend what needs no privilege, and say what was done.")
+    ] = False,
+    oom: Annotated[bool, typer.Option("--oom", help="Also have a small process exceed its memory limit.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+) -> int:
+    """Find out by doing what this machine can do for jobs. Exit status 5 where no scope is to be had."""
+    project = here()
+    done = mend(project, os.environ) if fix else None
+    found = diagnose(project, os.environ, shlex.join(shipped.program()), oom=oom)
+    if json:
+        print_json(as_json(found, done))
+    else:
+        for line in done or []:
+            note(f"fix: {line}")
+        if done == []:
+            note("fix: nothing that could be mended without privileges")
+        print("\n".join(in_words(found)))
+    return 0 if found.scope_works else UnsupportedError.exit_code
+
+
+def as_json(found: Diagnosis, done: list[str] | None) -> dict[str, Any]:
+    """All of it; `fixed` only where --fix was given."""
+    checks = [
+        {"name": check.name, "status": check.status, "found": check.found, "type": check.type} for check in found.checks
+    ]
+    return {"scope_works": found.scope_works, "checks": checks, **({} if done is None else {"fixed": done})}
+
+
+def in_words(found: Diagnosis) -> list[str]:
+    """A line for each check, and one for what they come to."""
+    return [*(_line(check) for check in found.checks), "", _verdict(found)]
+
+
+def _line(check: Check) -> str:
+    what_to_type = f"; type: {check.type}" if check.type else ""
+    return f"{check.status:<5} {check.name:<{NAME_WIDTH}} {check.found}{what_to_type}"
+
+
+def _verdict(found: Diagnosis) -> str:
+    if not found.scope_works:
+        return "Scopes do not work here: jobs run in sessions, and gravscope watches their memory."
+    if all(check.status == "ok" for check in found.checks if check.name == "limits"):
+        return "Scopes work here, and the kernel holds their limits."
+    return "Scopes work here, but the kernel does not hold all of their limits."
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command("doctor")(doctor)

@@ -1,0 +1,112 @@
+"""`gravscope pause`, `resume` and `limit`, in a session and in a real scope."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support import Gravscope, ManagedGravscope, until
+
+COUNT = "i=0; while :; do i=$((i+1)); echo $i; sleep 0.02; done"
+HOG = "x = b'x' * (80 << 20); print('full', flush=True); import time; time.sleep(1000)"
+
+
+@pytest.fixture(params=["session", "scope"])
+def tool(request: pytest.FixtureRequest) -> Gravscope:
+    """The command line, once with sessions and once with scopes."""
+    found: Gravscope = request.getfixturevalue("gravscope" if request.param == "session" else "managed")
+    return found
+
+
+def states(pid: int) -> str:
+    """The state of a process, as ps shows it."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def test_pause_and_resume(tool: Gravscope) -> None:
+    """A paused job writes nothing more and is shown as paused; resumed, it goes on where it was."""
+    job = tool.start("-n", "count", "--", "bash", "-c", COUNT)
+    assert tool("wait", job, "--ready", "3").returncode == 0
+    assert tool("pause", job).stdout == f"{job}: paused\n"
+    assert tool.record(job)["paused"] is True
+    assert " paused " in tool("status").stdout
+    assert f"gravscope resume {job}" in tool("show", job).stdout
+    written = tool.log(job)
+    with pytest.raises(AssertionError):
+        until(lambda: tool.log(job) != written, "more lines, which must not come", patience=0.5)
+    assert tool("resume", job).stdout == f"{job}: running\n"
+    until(lambda: tool.log(job).startswith(written) and tool.log(job) != written, "more lines")
+    assert tool.record(job)["paused"] is False
+
+
+def test_cancel_of_a_paused_job(tool: Gravscope) -> None:
+    """A paused job is thawed first and ends on SIGTERM, well before the grace period."""
+    job = tool.start("-n", "count", "--grace", "50s", "--", "bash", "-c", COUNT)
+    assert tool("pause", job).returncode == 0
+    assert tool("cancel", job).returncode == 0
+    record = tool.record(job)
+    steps = [step["step"] for step in record["cancel"]["steps"]]
+    assert steps == (["thaw", "systemctl stop"] if record["unit"] else ["SIGTERM to the process group"])
+    assert (record["state"], record["signal"], record["paused"]) == ("cancelled", signal.SIGTERM, False), (
+        f"{record} {tool.log(job)[-2000:]}"
+    )
+
+
+def test_ended_jobs_are_refused(tool: Gravscope) -> None:
+    """pause, resume and limit of a job that has ended are exit status 4 and one line."""
+    job = tool.start("-n", "x", "--", "true")
+    tool.ended(job)
+    for words in (("pause", job), ("resume", job), ("limit", job, "--mem-max", "1G")):
+        done = tool(*words)
+        assert (done.returncode, len(done.stderr.splitlines())) == (4, 1)
+
+
+def test_a_lower_limit_that_the_watch_holds(gravscope: Gravscope) -> None:
+    """The watch takes a new --mem-max over: refused below use without --force, and then it kills; both recorded."""
+    job = gravscope.start("-n", "hog", "--mem-max", "1G", "--", sys.executable, "-c", HOG)
+    assert gravscope("wait", job, "--ready", "full").returncode == 0
+    refused = gravscope("limit", job, "--mem-max", "50M")
+    assert (refused.returncode, len(refused.stderr.splitlines())) == (4, 1)
+    assert "--force" in refused.stderr
+    assert gravscope("limit", job, "--mem-max", "2G").returncode == 0
+    assert gravscope.record(job)["limits"]["mem_max"] == 2 << 30
+    assert gravscope("limit", job, "--mem-max", "50M", "--force").returncode == 0
+    record = gravscope.ended(job)
+    assert record["state"] == "oom-killed"
+    assert [change["limits"]["mem_max"] for change in record["limit_changes"]] == [2 << 30, 50 << 20]
+    assert "its limit of 50 MiB" in record["reason"]
+
+
+def test_other_limits_need_a_scope(gravscope: Gravscope) -> None:
+    """A limit that only a kernel could hold is refused for a session job, exit status 5."""
+    job = gravscope.start("-n", "x", "--", "sleep", "1000")
+    assert gravscope("limit", job, "--cpu-quota", "50%").returncode == 5
+    assert gravscope("limit", job).returncode == 2
+
+
+@pytest.mark.parametrize("bus", [True, False])
+def test_limit_reaches_the_unit(managed: ManagedGravscope, *, bus: bool) -> None:
+    """limit changes the unit's own properties, over the bus where pystemd is and through systemctl elsewhere."""
+    if bus and not _has_pystemd():
+        pytest.skip("pystemd is not installed: pip install 'gravscope[systemd]' needs libsystemd's headers")
+    job = managed.start("-n", "x", "--mem-high", "1G", "--", "sleep", "1000")
+    env = {} if bus else {"GRAVSCOPE_NO_BUS": "1"}
+    done = managed("limit", job, "--mem-high", "2G", "--mem-max", "infinity", env=env)
+    assert done.returncode == 0, done.stderr
+    unit = managed.record(job)["unit"]
+    shown = managed.systemctl("show", unit, "-p", "MemoryHigh,MemoryMax").stdout.split()
+    assert sorted(shown) == ["MemoryHigh=2147483648", "MemoryMax=infinity"]
+    (change,) = managed.record(job)["limit_changes"]
+    assert change["limits"]["mem_high"] == 2 << 30
+    assert "limits changed" in managed("show", job).stdout
+
+
+def _has_pystemd() -> bool:
+    return (
+        subprocess.run([sys.executable, "-c", "import pystemd.dbuslib"], capture_output=True, check=False).returncode
+        == 0
+    )

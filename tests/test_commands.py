@@ -1,0 +1,151 @@
+"""The command lines of the tools, word by word, and the parser of what systemctl prints."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gravscope import commands
+from gravscope.model import Limits
+
+UNIT = "gravscope-fit_20260101_120000.scope"
+# systemctl --user show --property=ActiveState,SubState,Result,ControlGroup,LoadState of systemd 252 (Debian 12)
+KILLED_FOR_MEMORY = """\
+Result=oom-kill
+ControlGroup=/user.slice/user-1000.slice/user@1000.service/gravscope.slice/gravscope-fit_20260101_120000.scope
+LoadState=loaded
+ActiveState=failed
+SubState=failed
+"""
+GONE = """\
+Result=success
+ControlGroup=
+LoadState=not-found
+ActiveState=inactive
+SubState=dead
+"""
+# the same of a service's Environment and ExecStart, for the equals signs
+EQUALS = "Environment=A=1 B=x=y\nExecStart={ path=/bin/sh ; argv[]=/bin/sh -c a=b ; status=0/0 }\n\nno property\n"
+
+
+def test_the_unit_of_a_job() -> None:
+    """Its id between our prefix and systemd's suffix; the longest name stays within 255 bytes."""
+    assert commands.unit_name("fit_20260101_120000") == UNIT
+    assert len(commands.unit_name("x" * 100 + "_20260101_120000_100000")) <= 255
+
+
+def test_systemd_run_word_by_word() -> None:
+    """A transient scope of the user's manager, quiet and collected, in our slice, and `--` before the command."""
+    properties = {"MemoryMax": "1024", "Delegate": "yes"}
+    assert commands.systemd_run_scope(UNIT, properties, description="gravscope job fit") == [
+        "systemd-run",
+        "--user",
+        "--scope",
+        "--quiet",
+        "--collect",
+        f"--unit={UNIT}",
+        "--slice=gravscope.slice",
+        "--description=gravscope job fit",
+        "-p",
+        "MemoryMax=1024",
+        "-p",
+        "Delegate=yes",
+        "--",
+    ]
+
+
+def test_a_scope_without_limits() -> None:
+    """What was not asked for is not set; delegation and the time to stop always are, systemd's after our own."""
+    assert commands.scope_properties(Limits(), 10.0) == {"Delegate": "yes", "TimeoutStopSec": "15s"}
+
+
+def test_every_limit_by_systemds_name() -> None:
+    """Bytes as plain numbers, no limit as infinity, 0 as 0."""
+    limits = Limits(
+        mem_high=6 * 2**30,
+        mem_max="infinity",
+        swap_max=0,
+        cpu_quota=150.0,
+        tasks_max=512,
+        cpu_weight=50,
+        io_weight=20,
+    )
+    assert commands.scope_properties(limits, 0.5) == {
+        "MemoryHigh": "6442450944",
+        "MemoryMax": "infinity",
+        "MemorySwapMax": "0",
+        "TasksMax": "512",
+        "CPUWeight": "50",
+        "IOWeight": "20",
+        "CPUQuota": "150%",
+        "Delegate": "yes",
+        "TimeoutStopSec": "5.5s",
+    }
+
+
+@given(st.floats(0.01, 1e12), st.floats(0, 1e12))
+def test_numbers_are_spelled_as_systemd_reads_them(quota: float, grace: float) -> None:
+    """However large or small: digits, at most two decimals, no exponent, and the same number to a hundredth."""
+    found = commands.scope_properties(Limits(cpu_quota=quota), grace)
+    for text, number in ((found["CPUQuota"], quota), (found["TimeoutStopSec"], grace + commands.STOP_MARGIN)):
+        assert re.fullmatch(r"\d+(\.\d{1,2})?(%|s)", text)
+        assert abs(float(text.rstrip("%s")) - number) < 0.006
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (commands.setsid_nohup(), "setsid --fork nohup"),
+        (commands.systemctl_stop(UNIT), f"systemctl --user stop -- {UNIT}"),
+        (commands.systemctl_reset_failed(UNIT), f"systemctl --user reset-failed -- {UNIT}"),
+        (
+            commands.systemctl_show(UNIT, ["Result", "ControlGroup"]),
+            f"systemctl --user show --property=Result,ControlGroup -- {UNIT}",
+        ),
+        (commands.journalctl(UNIT, None, False), f"journalctl --user --user-unit={UNIT}"),
+        (commands.journalctl(UNIT, 0, False), f"journalctl --user --user-unit={UNIT} --lines=0"),
+        (commands.journalctl(UNIT, 20, True), f"journalctl --user --user-unit={UNIT} --lines=20 --follow"),
+    ],
+)
+def test_the_other_tools_word_by_word(argv: list[str], words: str) -> None:
+    """Always the user's own manager, and a unit never taken for an option."""
+    assert argv == words.split()
+
+
+@pytest.mark.parametrize(
+    ("text", "properties"),
+    [
+        (
+            KILLED_FOR_MEMORY,
+            {
+                "Result": "oom-kill",
+                "ControlGroup": f"/user.slice/user-1000.slice/user@1000.service/gravscope.slice/{UNIT}",
+                "LoadState": "loaded",
+                "ActiveState": "failed",
+                "SubState": "failed",
+            },
+        ),
+        (
+            GONE,
+            {
+                "Result": "success",
+                "ControlGroup": "",
+                "LoadState": "not-found",
+                "ActiveState": "inactive",
+                "SubState": "dead",
+            },
+        ),
+        (
+            EQUALS,
+            {"Environment": "A=1 B=x=y", "ExecStart": "{ path=/bin/sh ; argv[]=/bin/sh -c a=b ; status=0/0 }"},
+        ),
+        ("", {}),
+        ("Failed to connect to bus: No medium found\n", {}),
+    ],
+)
+def test_properties_as_systemctl_252_prints_them(text: str, properties: dict[str, str]) -> None:
+    """One a line, empty ones too, the first equals sign parts; what is no property is left out."""
+    assert commands.parse_properties(text) == properties

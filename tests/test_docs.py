@@ -1,0 +1,332 @@
+"""What the documents say is so: commands, options, fields, targets, links; and the READMEs' `sh` blocks really run.
+
+In the READMEs a fenced block marked `sh` is run, in order, in one bash; `console` and `text` blocks are not.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from types import NoneType
+from typing import Any, get_args, get_origin, get_type_hints
+
+import jsonschema
+import msgspec
+import pytest
+
+from gravscope import errors, model
+from gravscope.guard import MESSAGE
+from tests.support import REPOSITORY, Gravscope
+
+READMES = [REPOSITORY / "README.md", REPOSITORY / "README.ja.md"]
+DOCS = [*READMES, *sorted((REPOSITORY / "docs").glob("*.md"))]
+RECORD = REPOSITORY / "docs" / "record.md"
+MAKE = REPOSITORY / "docs" / "make.md"
+SCHEMA = REPOSITORY / "docs" / "record.schema.json"
+
+_FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_COMMAND = re.compile(r"(?:^|[\s/$(])gravscope ([a-z][a-z-]*)([^\n]*)", re.MULTILINE)
+_OPTION = re.compile(r"--?[A-Za-z][\w-]*")
+
+
+# reading the documents
+
+
+def blocks(path: Path) -> list[tuple[str, str]]:
+    """Info string and text of every fenced block."""
+    return _FENCE.findall(path.read_text())
+
+
+def prose(path: Path) -> str:
+    """The document without its fenced blocks."""
+    return _FENCE.sub("", path.read_text())
+
+
+def inline(path: Path) -> list[str]:
+    """Every piece of inline code."""
+    return re.findall(r"`([^`\n]+)`", prose(path))
+
+
+def tables(path: Path, head: str) -> list[list[str]]:
+    """The rows of every table whose first column is headed `head`, cell by cell."""
+    found: list[list[str]] = []
+    wanted = False
+    for line in prose(path).splitlines():
+        cells = [cell.strip() for cell in line.strip().strip("|").split("|")] if line.startswith("|") else []
+        if not cells or set(cells[0]) == {"-"}:
+            wanted = wanted and bool(cells)
+        elif cells[0] == head:
+            wanted = True
+        elif wanted:
+            found.append(cells)
+    return found
+
+
+def first_cells(path: Path, head: str) -> list[str]:
+    """The names in the first column of those tables, without their backticks."""
+    return [row[0].strip("`") for row in tables(path, head)]
+
+
+def commands_in(path: Path) -> Iterator[tuple[tuple[str, ...], list[str]]]:
+    """Every gravscope command line in the document: its subcommand, and its options up to a `--`."""
+    code = [text for info, text in blocks(path) if info in {"sh", "console", "text", "make"}]
+    for name, rest in _COMMAND.findall("\n".join([*code, *inline(path)])):
+        words = re.split(r" -- |[|;&)]", rest)[0].split()
+        group = (name, words[0]) if words and listed(name) else (name,)
+        yield group, [option for word in words if (option := word.split("=")[0]) and _OPTION.fullmatch(option)]
+
+
+# asking the program
+
+
+@cache
+def help_of(*words: str) -> str:
+    """What `gravscope WORDS… --help` prints."""
+    argv = [sys.executable, "-m", "gravscope", *words, "--help"]
+    environ = {**os.environ, "PYTHONPATH": str(REPOSITORY), "COLUMNS": "200"}
+    return subprocess.run(argv, env=environ, capture_output=True, text=True, check=False).stdout
+
+
+def listed(*words: str) -> list[str]:
+    """The subcommands that this help lists."""
+    _, _, section = help_of(*words).partition("Commands:\n")
+    return re.findall(r"^  ([a-z][a-z-]*)", section, re.MULTILINE)
+
+
+@cache
+def subcommands() -> dict[tuple[str, ...], set[str]]:
+    """Every subcommand with its options."""
+    groups = [(name,) for name in listed()]
+    leaves = [(*group, name) for group in groups for name in listed(*group)] + [g for g in groups if not listed(*g)]
+    options = re.compile(r"^ +(?:(-\w), )?(--[a-z][\w-]*)", re.MULTILINE)
+    return {
+        leaf: {"--help", "-h"} | {word for pair in options.findall(help_of(*leaf)) for word in pair} for leaf in leaves
+    }
+
+
+# both READMEs
+
+
+def test_readmes_have_the_same_headings() -> None:
+    """Both READMEs have as many headings, of the same levels in the same order."""
+    levels = [re.findall(r"^(#+) ", prose(path), re.MULTILINE) for path in READMES]
+    assert levels[0] == levels[1]
+    assert len(levels[0]) > 10
+
+
+def test_readmes_have_the_same_blocks() -> None:
+    """Both READMEs have the same fenced blocks, to the letter."""
+    assert blocks(READMES[0]) == blocks(READMES[1])
+
+
+def test_readmes_have_the_same_tables() -> None:
+    """Both READMEs have the same rows in their tables: the first cells that are code or numbers agree."""
+    rows = [re.findall(r"^\| (`[^`]+`|\d+) \|", prose(path), re.MULTILINE) for path in READMES]
+    assert rows[0] == rows[1]
+
+
+@pytest.mark.parametrize("path", READMES, ids=lambda path: path.name)
+def test_every_exit_status_is_documented(path: Path) -> None:
+    """Each exit status that an error stands for is in the README's table."""
+    kinds: list[type[errors.GravscopeError]] = [errors.GravscopeError, *errors.GravscopeError.__subclasses__()]
+    rows = set(re.findall(r"^\| (\d+) \|", path.read_text(), re.MULTILINE))
+    assert {str(kind.exit_code) for kind in kinds} <= rows
+
+
+@pytest.mark.parametrize("path", READMES, ids=lambda path: path.name)
+def test_readmes_quote_the_guard(path: Path) -> None:
+    """The guard's message is quoted as it really is."""
+    assert f"「{MESSAGE}」" in path.read_text()
+
+
+# commands and options
+
+
+@pytest.mark.parametrize("path", DOCS, ids=lambda path: path.name)
+def test_commands_in_the_docs_exist(path: Path) -> None:
+    """Every gravscope command line in the documents names a subcommand and options that the program has."""
+    known = subcommands()
+    for command, options in commands_in(path):
+        assert command in known, f"gravscope {' '.join(command)}"
+        assert set(options) <= known[command], f"gravscope {' '.join([*command, *options])}"
+
+
+@pytest.mark.parametrize("path", READMES, ids=lambda path: path.name)
+def test_options_in_the_readmes_exist(path: Path) -> None:
+    """Every long option that stands alone in a README is one of gravscope's."""
+    known = set().union(*subcommands().values())
+    assert {words.split()[0] for words in inline(path) if words.startswith("--")} <= known
+
+
+@pytest.mark.parametrize("path", READMES, ids=lambda path: path.name)
+def test_every_subcommand_is_in_the_readmes(path: Path) -> None:
+    """Both READMEs mention every subcommand."""
+    missing = [leaf for leaf in subcommands() if f"`gravscope {' '.join(leaf)}`" not in path.read_text()]
+    assert missing == []
+
+
+def test_every_subcommand_has_json() -> None:
+    """As the READMEs say, every subcommand has --json."""
+    assert [leaf for leaf, options in subcommands().items() if "--json" not in options] == []
+
+
+# the record
+
+
+def record_fields() -> dict[str, bool]:
+    """Every field of a record as docs/record.md writes it, and whether it may be null."""
+    parts: dict[str, type[msgspec.Struct]] = {
+        "": model.JobRecord,
+        "limits.": model.Limits,
+        "limit_changes[].": model.LimitChange,
+        "cancel.": model.Cancel,
+        "cancel.steps[].": model.CancelStep,
+    }
+    return {
+        prefix + name: NoneType in get_args(hint)
+        for prefix, kind in parts.items()
+        for name, hint in get_type_hints(kind).items()
+        if name in kind.__struct_fields__
+    }
+
+
+def test_every_field_of_the_record_is_documented() -> None:
+    """docs/record.md has a row for each field of a record and of what is inside it, and no other."""
+    assert sorted(first_cells(RECORD, "field")) == sorted(record_fields())
+
+
+def test_no_part_of_the_record_is_forgotten() -> None:
+    """Every type that a record is made of is among those whose fields are looked at."""
+    assert set(model.record_schema()["$defs"]) == {"JobRecord", "Limits", "LimitChange", "Cancel", "CancelStep"}
+
+
+def test_documented_nulls_are_right() -> None:
+    """docs/record.md says "never" in the last column for exactly the fields that cannot be null."""
+    said = {row[0].strip("`"): row[-1] != "never" for row in tables(RECORD, "field")}
+    assert said == record_fields()
+
+
+def test_every_state_is_documented() -> None:
+    """docs/record.md has a row for each state, and no other."""
+    states = [*get_args(model.LiveState), *get_args(model.EndState)]
+    assert first_cells(RECORD, "state") == states
+
+
+def test_documented_choices_are_right() -> None:
+    """Every fixed word that a field of the record may hold is in that field's row."""
+    rows = {row[0].strip("`"): row[3] for row in tables(RECORD, "field")}
+    for name, hint in get_type_hints(model.JobRecord).items():
+        for part in (hint, *get_args(hint)):
+            if get_origin(part) is not None and name != "state":
+                words = [word for word in get_args(part) if isinstance(word, str)]
+                assert all(f"`{word}`" in rows[name] for word in words), name
+
+
+def test_schema_is_the_generated_one() -> None:
+    """docs/record.schema.json is what gravscope.model generates."""
+    assert SCHEMA.read_text() == json.dumps(model.record_schema(), indent=2) + "\n"
+
+
+# make
+
+
+def test_every_make_target_is_documented() -> None:
+    """docs/make.md has a row for each target of the Makefile and of gravscope.mk, and no other."""
+    own = re.findall(r"^([a-z0-9-]+):.*## ", (REPOSITORY / "Makefile").read_text(), re.MULTILINE)
+    include = re.findall(r"^\.PHONY: (.*)$", (REPOSITORY / "gravscope.mk").read_text(), re.MULTILINE)
+    assert sorted(first_cells(MAKE, "target")) == sorted([*own, "X-bg", *" ".join(include).split()])
+
+
+def test_every_make_variable_is_documented() -> None:
+    """docs/make.md has a row for each variable that Makefile and gravscope.mk let be set."""
+    text = (REPOSITORY / "Makefile").read_text() + (REPOSITORY / "gravscope.mk").read_text()
+    assert set(re.findall(r"^([A-Z_]+) \?=", text, re.MULTILINE)) <= set(first_cells(MAKE, "variable"))
+
+
+# files
+
+
+def tracked_files() -> list[Path]:
+    """Every file that git keeps; outside of a checkout, every file that is not made by a tool."""
+    listing = subprocess.run(
+        ["git", "-c", "safe.directory=*", "ls-files", "-z"], cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
+    if listing.returncode == 0 and listing.stdout:
+        return [REPOSITORY / name for name in listing.stdout.split("\0") if name]
+    made = {"tmp", "server", "results", "dist", "build", "__pycache__"}
+    found = (path.relative_to(REPOSITORY) for path in REPOSITORY.rglob("*"))
+    return [REPOSITORY / path for path in found if not any(p in made or p.startswith(".") for p in path.parts)]
+
+
+def test_no_file_names_a_path_of_the_workplace() -> None:
+    """No file of the project names a folder of the machine that it was written on."""
+    unwanted = re.compile(rb"/" + rb"work/")
+    naming = [str(path) for path in {*tracked_files(), *DOCS} if path.is_file() and unwanted.search(path.read_bytes())]
+    assert naming == []
+
+
+@pytest.mark.parametrize("path", DOCS, ids=lambda path: path.name)
+def test_relative_links_lead_somewhere(path: Path) -> None:
+    """Every relative link in the documents points to a file that is there, or to a heading of the document."""
+    links = re.findall(r"\]\(([^)\s]+)\)", prose(path))
+    anchors = {"#" + title.lower().replace(" ", "-") for title in re.findall(r"^#+ (.+)$", prose(path), re.MULTILINE)}
+    files = [link.split("#")[0] for link in links if "://" not in link and not link.startswith("#")]
+    assert [link for link in links if link.startswith("#") and link not in anchors] == []
+    assert [file for file in files if not (path.parent / file).exists()] == []
+
+
+# the READMEs' commands, for real
+
+
+@pytest.fixture
+def bash(gravscope: Gravscope) -> Iterator[tuple[Gravscope, dict[str, str]]]:
+    """An environment with `gravscope` on PATH and no folders given; what is started in it is ended afterwards."""
+    tools = gravscope.folder / "tools"
+    tools.mkdir()
+    tool = tools / "gravscope"
+    tool.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m gravscope "$@"\n')
+    tool.chmod(0o755)
+    environ = {name: text for name, text in gravscope.environ.items() if not name.startswith("GRAVSCOPE_")}
+    folder = gravscope.folder / "folders"
+    folder.mkdir()
+    yield gravscope, {**environ, "PATH": f"{tools}:{environ['PATH']}", "TMPDIR": str(folder)}
+    for jobs_dir in folder.glob("*/tmp/jobs"):
+        gravscope.jobs_dir = jobs_dir
+        gravscope.clean_up()
+
+
+def test_the_readme_runs(bash: tuple[Gravscope, dict[str, str]]) -> None:
+    """The `sh` blocks of the README, pasted in order, do what the text around them says."""
+    gravscope, environ = bash
+    script = "".join(text for info, text in blocks(READMES[0]) if info == "sh")
+    done = subprocess.run(
+        ["bash", "-c", f"set -e\n{script}"],
+        env=environ,
+        cwd=gravscope.folder,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    for said in ("ready\ndone\n", "exit status 137", "Serving HTTP", "rate 50", "2 here", "998\n999\n"):
+        assert said in done.stdout, said
+    assert re.search("not guarded yet.*refused with exit status 1", done.stdout, re.DOTALL)
+    assert MESSAGE in done.stderr
+
+    (jobs_dir,) = (gravscope.folder / "folders").glob("*/tmp/jobs")
+    records = [json.loads(path.read_text()) for path in jobs_dir.glob("*.json")]
+    states = {record["name"]: record["state"] for record in records}
+    stopped = {"greedy": "oom-killed", "nap": "cancelled", "web": "cancelled", "stubborn": "cancelled"}
+    assert states == {**dict.fromkeys(states, "succeeded"), **stopped}
+    schema: dict[str, Any] = json.loads(SCHEMA.read_text())
+    for record in records:
+        jsonschema.validate(record, schema)
+        assert msgspec.convert(record, model.JobRecord).id == record["id"]

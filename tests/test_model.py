@@ -1,0 +1,208 @@
+"""The record as a type: it comes back as it was written, and one of schema 1 loads for ever."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, get_args
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+
+from gravscope import outcome
+from gravscope.errors import StoreError
+from gravscope.model import (
+    LIVE_STATES,
+    SCHEMA_VERSION,
+    Cancel,
+    CancelStep,
+    EndState,
+    JobRecord,
+    Limits,
+    LiveState,
+    State,
+    record_schema,
+)
+from gravscope.store import Store, read_record
+from tests.support import Gravscope
+
+FROZEN = Path(__file__).parent / "data" / "record_v1.json"
+# fields that came later are not in it; none of these may ever go
+FIELDS_WHEN_FROZEN = 45
+LEAST = JobRecord(
+    id="a_20260101_120000",
+    name="a",
+    state="starting",
+    cmd=["x"],
+    cwd="/",
+    log_file="/a.log",
+    created="2026-01-01T12:00:00.000+00:00",
+)
+
+
+def frozen() -> dict[str, Any]:
+    """The frozen record as plain values."""
+    found: dict[str, Any] = json.loads(FROZEN.read_text(encoding="utf-8"))
+    return found
+
+
+def test_a_record_of_schema_1_loads_for_ever() -> None:
+    """The frozen record, which no release may change, is read with every one of its values."""
+    read = msgspec.to_builtins(read_record(FROZEN))
+    text = frozen()
+    assert {name: read.get(name, "lost") for name in text} == text
+
+
+def test_the_frozen_record_leaves_nothing_to_chance() -> None:
+    """Each of its values but the schema differs from the default, so that one that were not read would show."""
+    text, defaults = frozen(), msgspec.to_builtins(LEAST)
+    assert {name for name in text if text[name] == defaults[name]} == {"schema"}
+    assert text["schema"] == SCHEMA_VERSION
+    assert len(text) >= FIELDS_WHEN_FROZEN
+
+
+@pytest.mark.parametrize("name", sorted(set(frozen()) - {"id", "name", "state", "cmd", "cwd", "log_file", "created"}))
+def test_a_record_from_before_a_field_was_there_loads(tmp_path: Path, name: str) -> None:
+    """Any field but the few that say what the job is may be missing; what is unknown is then null or the default."""
+    text = frozen()
+    del text[name]
+    (tmp_path / "a.json").write_text(json.dumps(text))
+    assert getattr(read_record(tmp_path / "a.json"), name) == getattr(LEAST, name)
+
+
+@pytest.mark.parametrize("name", ["id", "name", "state", "cmd", "cwd", "log_file", "created"])
+def test_a_record_that_does_not_say_what_it_is_of_is_none(tmp_path: Path, name: str) -> None:
+    """Without its id, name, state, command, folders or time it is no record."""
+    text = frozen()
+    del text[name]
+    (tmp_path / "a.json").write_text(json.dumps(text))
+    with pytest.raises(StoreError, match=f"missing required field `{name}`"):
+        read_record(tmp_path / "a.json")
+
+
+def test_a_field_of_tomorrow_is_passed_by(tmp_path: Path) -> None:
+    """A newer release may add fields to schema 1; this one reads the rest."""
+    (tmp_path / "a.json").write_text(json.dumps({**frozen(), "gpu_seconds": 3}))
+    assert read_record(tmp_path / "a.json") == read_record(FROZEN)
+
+
+@pytest.mark.parametrize("schema", [SCHEMA_VERSION + 1, 99])
+def test_a_record_of_a_later_schema_is_a_store_error(tmp_path: Path, schema: int) -> None:
+    """Trap 49: it is not half understood but refused, with the way out."""
+    (tmp_path / "a.json").write_text(json.dumps({**frozen(), "schema": schema}))
+    with pytest.raises(StoreError) as refused:
+        Store(tmp_path).read("a")
+    assert str(refused.value) == (
+        f"{tmp_path / 'a.json'}: written by a later gravscope (schema {schema}); upgrade to read it"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("state", "finished"), ("cmd", "python x"), ("pid", "12"), ("exit_code", 1.5), ("limits", {"mem_max": "lots"}),
+     ("launcher", "slurm"), ("env", {"A": 1}), ("cancel", {}), ("limits", {"cpu_weight": -1}), ("schema", "1")],
+)  # fmt: skip
+def test_a_wrong_value_is_a_store_error(tmp_path: Path, name: str, value: object) -> None:
+    """What is no value of its field is told by the field's name."""
+    (tmp_path / "a.json").write_text(json.dumps({**frozen(), name: value}))
+    with pytest.raises(StoreError, match=rf"not a record: .*`\$\.{name}"):
+        read_record(tmp_path / "a.json")
+
+
+def test_unknown_is_null_and_never_0() -> None:
+    """A record of which nothing is known yet claims no exit code, no memory and no time."""
+    unknown = [
+        "pid",
+        "exit_code",
+        "signal",
+        "peak_memory",
+        "oom_kills",
+        "cpu_seconds",
+        "duration",
+        "ended",
+        "effective",
+    ]
+    assert {getattr(LEAST, name) for name in unknown} == {None}
+    assert LEAST.enforcement == "none"
+
+
+def test_which_states_live() -> None:
+    """Live until the end; and the end states are exactly those that outcomes have."""
+    assert set(get_args(LiveState)) == LIVE_STATES
+    names = ["SUCCEEDED", "FAILED", "KILLED", "OOM_KILLED", "TIMED_OUT", "CANCELLED", "NEVER_STARTED", "LOST"]
+    assert {getattr(outcome, name) for name in names} == set(get_args(EndState))
+    for state in (*get_args(LiveState), *get_args(EndState)):
+        assert msgspec.structs.replace(LEAST, state=state).live is (state in LIVE_STATES)
+
+
+TEXT = st.text(st.characters(codec="utf-8"), max_size=20)
+COUNT = st.integers(0, 2**62)
+RECORDS = st.builds(
+    JobRecord,
+    id=TEXT,
+    name=TEXT,
+    state=st.sampled_from([*get_args(LiveState), *get_args(EndState)]),
+    cmd=st.lists(TEXT, max_size=4),
+    shell=st.booleans(),
+    cwd=TEXT,
+    env=st.dictionaries(TEXT, TEXT, max_size=3),
+    pid=st.none() | COUNT,
+    log_file=TEXT,
+    limits=st.builds(Limits, mem_max=st.none() | COUNT | st.just("infinity"), cpu_quota=st.none() | st.floats(0, 1e6)),
+    effective=st.none() | st.dictionaries(TEXT, st.none() | COUNT | st.just("infinity"), max_size=3),
+    timeout=st.none() | st.floats(0, 1e12),
+    created=TEXT,
+    exit_code=st.none() | st.integers(0, 255),
+    reason=st.none() | TEXT,
+    cancel=st.none() | st.builds(Cancel, requested=TEXT, by=TEXT, steps=st.lists(st.builds(CancelStep, TEXT, TEXT))),
+    warnings=st.lists(TEXT, max_size=2),
+)
+
+
+@given(RECORDS)
+def test_any_record_comes_back_as_it_was_and_fits_the_schema(record: JobRecord) -> None:
+    """Whatever stands in it: to JSON, indented as it is stored, and back is the same record; the schema allows it."""
+    text = msgspec.json.format(msgspec.json.encode(record), indent=2)
+    assert msgspec.json.decode(text, type=JobRecord) == record
+    VALIDATOR.validate(json.loads(text))
+
+
+VALIDATOR = Draft202012Validator(record_schema())
+
+
+def test_the_schema_is_one_and_holds_the_frozen_record() -> None:
+    """The generated JSON Schema is valid itself, names its dialect, and the frozen record fits it."""
+    Draft202012Validator.check_schema(record_schema())
+    assert record_schema()["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    VALIDATOR.validate(frozen())
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("state", "done"), ("pid", "1"), ("cmd", "x"), ("limits", {"mem_max": "x"})]
+)
+def test_the_schema_refuses_what_is_no_record(name: str, value: object) -> None:
+    """A wrong state or type does not fit it: it is no schema that lets everything pass."""
+    with pytest.raises(ValidationError):
+        VALIDATOR.validate({**frozen(), name: value})
+
+
+def test_a_real_record_fits_the_schema(gravscope: Gravscope) -> None:
+    """What the supervisor really wrote of a job that ran validates, and is read as the same values."""
+    job = gravscope.start("-n", "real", "--timeout", "5m", "--", "true")
+    record = gravscope.ended(job)
+    VALIDATOR.validate(record)
+    assert record["state"] == "succeeded"
+    assert msgspec.to_builtins(read_record(gravscope.jobs_dir / f"{job}.json")) == record
+
+
+def test_the_states_are_those_of_the_documents() -> None:
+    """The eleven words that the documents use, and no other."""
+    live, end = get_args(State)
+    assert {*get_args(live), *get_args(end)} == {
+        *("queued", "starting", "running", "succeeded", "failed", "killed", "oom-killed", "timed-out"),
+        *("cancelled", "never-started", "lost"),
+    }

@@ -1,0 +1,196 @@
+"""Sizes, durations and percentages: what is understood, what is refused, and how wide what is shown may be."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from gravscope.errors import UsageError
+from gravscope.quantity import (
+    INFINITY,
+    format_duration,
+    format_size,
+    parse_duration,
+    parse_percent,
+    parse_size,
+)
+
+GIB = 2**30
+LARGEST = 2**64 - 2
+UNITS = ["", "K", "M", "G", "T", "P", "E"]
+# text that looks enough like a quantity to get deep into a parser
+ALIKE = st.text(st.sampled_from("0123456789.%KMGTPEBsmhdw infty-+e²٣\0"), max_size=12)
+GARBAGE = st.one_of(st.text(max_size=30), ALIKE, st.integers(300, 6000).map(lambda count: "9" * count))
+
+
+@pytest.mark.parametrize(
+    ("text", "bytes_"),
+    [
+        ("0", 0),
+        ("1", 1),
+        ("1B", 1),
+        ("1K", 1024),
+        ("1KB", 1024),
+        ("6G", 6 * GIB),
+        (" 512M ", 512 * 2**20),
+        ("1.5G", 3 * 2**29),
+        ("0.5K", 512),
+        ("2T", 2 * 2**40),
+        ("3P", 3 * 2**50),
+        ("15E", 15 * 2**60),
+        ("50%", 8 * GIB),
+        ("12.5%", 2 * GIB),
+        ("100%", 16 * GIB),
+        ("0%", 0),
+        ("infinity", INFINITY),
+        ("9007199254740993", 2**53 + 1),
+        (str(LARGEST), LARGEST),
+        ("0" * 5000 + "7", 7),
+    ],
+)
+def test_sizes_are_systemds(text: str, bytes_: int | str) -> None:
+    """Base 1024, percent of the machine's memory, infinity; whole numbers stay exact where a float would not."""
+    assert parse_size(text, 16 * GIB) == bytes_
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", " ", "G", "6g", "-1", "+1", "1e9", "1.", ".5", "1 G", "6GiB", "6GG", "∞", "inf", "nan", "0x10", "1_000",
+        "%", "²", "٣", "max", "None", "50%%", "1,5G", "16E", "18446744073709551615", "9" * 400, "9" * 5000,
+        "9" * 400 + "%", "9" * 400 + ".0", "9" * 400 + "E",
+    ],
+)  # fmt: skip
+def test_what_is_no_size_is_refused_by_its_option(text: str) -> None:
+    """Anything else, and more than 64 bits hold, is one UsageError that names the option."""
+    with pytest.raises(UsageError, match=r"^--mem-max: "):
+        parse_size(text, 16 * GIB, "--mem-max")
+
+
+@given(st.integers(0, LARGEST))
+@example(2**53 + 1)
+@example(LARGEST)
+def test_any_number_of_bytes_is_itself(size: int) -> None:
+    """A size written in bytes is that number, to the last bit."""
+    assert parse_size(str(size), 1) == size
+
+
+@given(st.integers(0, 2**64), st.sampled_from(UNITS))
+def test_a_unit_multiplies_exactly(count: int, unit: str) -> None:
+    """A whole number with a unit is exactly so many bytes, or more than 64 bits and refused."""
+    size = count * 1024 ** UNITS.index(unit)
+    if size > LARGEST:
+        with pytest.raises(UsageError):
+            parse_size(f"{count}{unit}", 1)
+    else:
+        assert parse_size(f"{count}{unit}", 1) == size
+
+
+@given(st.integers(0, LARGEST))
+@example(1023)
+@example(1024)
+@example(1023 * 1024 + 1023)
+@example(int(9.95 * 2**20))
+@example(LARGEST)
+def test_a_shown_size_is_short_and_means_nearly_the_same(size: int) -> None:
+    """Any size takes at most five characters, can be typed again, and is then less than a twentieth off."""
+    shown = format_size(size)
+    assert len(shown) <= 5
+    again = Fraction(shown[:-1]) * 1024 ** "BKMGTPE".index(shown[-1])
+    assert abs(again - size) <= Fraction(size, 20)
+    if again <= LARGEST:
+        assert parse_size(shown, 1) == pytest.approx(float(again), rel=1e-12, abs=1)
+
+
+@given(st.integers(1, 999), st.sampled_from(UNITS[1:6]))
+def test_what_was_typed_is_what_is_shown(count: int, unit: str) -> None:
+    """A whole number of a unit comes back as it was typed: 6G is 6G."""
+    size = parse_size(f"{count}{unit}", 1)
+    assert format_size(size) == f"{count}{unit}"
+    assert parse_size(format_size(size), 1) == size
+
+
+@pytest.mark.parametrize(
+    ("size", "shown"),
+    [(None, "-"), (INFINITY, "∞"), (0, "0B"), (999, "999B"), (1000, "1.0K"), (1536, "1.5K"), (10239, "10K"),
+     (999 * 2**20, "999M"), (1000 * 2**20, "1.0G"), (3 * 2**29, "1.5G"), (LARGEST, "16E")],
+)  # fmt: skip
+def test_shown_sizes(size: int | None, shown: str) -> None:
+    """The usual cases and the edges between units, in full."""
+    assert format_size(size) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90", 90), ("90s", 90), ("90 sec", 90), ("10m", 600), ("10min", 600), ("1h30m", 5400), ("1h 30m 5s", 5405),
+     ("1.5h", 5400), ("2d", 172800), ("1w", 604800), ("250ms", 0.25), ("5us", 5e-6), ("0", 0), (" 2H ", 7200),
+     ("infinity", None), ("2hr", 7200), ("1day", 86400), ("1week", 604800)],
+)  # fmt: skip
+def test_durations_are_systemds(text: str, seconds: float | None) -> None:
+    """Numbers with units, one after the other; without a unit they are seconds."""
+    assert parse_duration(text) == (None if seconds is None else pytest.approx(seconds))
+
+
+@pytest.mark.parametrize(
+    "text", ["", " ", "s", "-5", "1x", "1h x", "5 minutes ago", "1e3", "1:30", ".5s", "1.", "9" * 400, "²s", "90%"]
+)
+def test_what_is_no_duration_is_refused_by_its_option(text: str) -> None:
+    """Anything else, and what is too much for a number, is one UsageError that names the option."""
+    with pytest.raises(UsageError, match=r"^--timeout: "):
+        parse_duration(text, "--timeout")
+
+
+@pytest.mark.parametrize(("text", "percent"), [("150%", 150.0), ("0.5%", 0.5), (" 100% ", 100.0)])
+def test_percentages(text: str, percent: float) -> None:
+    """A number with a percent sign."""
+    assert parse_percent(text) == percent
+
+
+@pytest.mark.parametrize("text", ["", "%", "150", "0%", "-5%", "1e2%", "0.0%", "9" * 400 + "%", "5 %", "٣%"])
+def test_what_is_no_percentage_is_refused_by_its_option(text: str) -> None:
+    """Nothing at all, no percent sign, zero and endless ones are one UsageError that names the option."""
+    with pytest.raises(UsageError, match=r"^--cpu-quota: "):
+        parse_percent(text, "--cpu-quota")
+
+
+@given(GARBAGE)
+@example("9" * 5000)
+@example("9" * 400 + ".0")
+@example("9" * 400 + "%")
+def test_garbage_raises_nothing_but_a_usage_error(text: str) -> None:
+    """Whatever is typed, each parser gives a finite number of the promised range or a UsageError."""
+    for parse in (lambda: parse_size(text, 16 * GIB), lambda: parse_duration(text), lambda: parse_percent(text)):
+        try:
+            value = parse()
+        except UsageError as error:
+            assert error.exit_code == 2
+        else:
+            assert value in (None, INFINITY) or 0 <= float(value) < float("inf")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(None, "-"), (0, "0.0s"), (-3.0, "0.0s"), (4.24, "4.2s"), (9.94, "9.9s"), (9.96, "10s"), (59.4, "59s"),
+     (59.6, "1m00s"), (725, "12m05s"), (3599.7, "1h00m"), (12000, "3h20m"), (86399.6, "1d00h"),
+     (12 * 86400 + 4 * 3600, "12d04h"), (100 * 86400 - 1, "99d23h"), (100 * 86400, "100d"), (4e9, "46296d")],
+)  # fmt: skip
+def test_shown_durations(seconds: float | None, shown: str) -> None:
+    """The two largest units, at each edge between them; never 60 of a unit; a clock set back shows as nothing."""
+    assert format_duration(seconds) == shown
+
+
+@given(st.floats(-1e9, 8e9))
+@example(59.999)
+@example(3599.5)
+@example(100 * 86400.0)
+def test_a_shown_duration_is_short_and_can_be_typed_again(seconds: float) -> None:
+    """At most six characters for anything under 250 years, and never off by more than the smaller unit shown."""
+    shown = format_duration(seconds)
+    assert len(shown) <= 6
+    again = parse_duration(shown)
+    smaller = {"s": 0.51 if seconds >= 9.95 else 0.051, "m": 60, "h": 3600, "d": 86400}[shown[-1]]
+    assert again is not None
+    assert abs(again - max(0.0, seconds)) <= smaller

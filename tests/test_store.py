@@ -1,0 +1,333 @@
+"""The folder of records: whose an id is, what a name means, and what a spoilt record does to the others."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gravscope.errors import GravscopeError, NoSuchJobError, StoreError, UsageError
+from gravscope.model import Cancel, CancelStep, JobRecord
+from gravscope.store import Store, check_name, each_readable, make_private_folder, name_of, order_of, read_record
+
+NOON = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
+
+
+def record_of(job_id: str, **fields: object) -> JobRecord:
+    """A record of that id."""
+    text = {"name": name_of(job_id), "state": "running", "cmd": ["x"], "cwd": "/", "log_file": "/x.log", "created": ""}
+    return JobRecord(**{"id": job_id, **text, **fields})  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """A store whose folder is not there yet."""
+    return Store(tmp_path / "deep" / "jobs")
+
+
+def fill(store: Store, *ids: str) -> None:
+    """Writes a record for each id."""
+    make_private_folder(store.jobs_dir)
+    for job_id in ids:
+        store.write(record_of(job_id))
+
+
+# ids
+
+
+def test_the_first_id_of_a_second_has_no_number(store: Store) -> None:
+    """NAME_YYYYmmdd_HHMMSS, then _2 and _3 where that second is taken; each with a lock that is its own."""
+    taken = [store.reserve("fit", NOON) for _ in range(3)]
+    assert [one.job_id for one in taken] == ["fit_20260101_120000", "fit_20260101_120000_2", "fit_20260101_120000_3"]
+    assert store.locked_ids() == {one.job_id for one in taken}
+    assert len({os.fstat(one.lock_fd).st_ino for one in taken}) == 3
+    for one in taken:
+        os.close(one.lock_fd)
+
+
+def test_a_job_that_has_ended_keeps_its_id(store: Store) -> None:
+    """A record without a lock still holds its id: it is never written over."""
+    fill(store, "fit_20260101_120000", "fit_20260101_120000_2")
+    reservation = store.reserve("fit", NOON)
+    os.close(reservation.lock_fd)
+    assert reservation.job_id == "fit_20260101_120000_3"
+
+
+def test_the_repeated_hour_gives_no_id_twice(store: Store) -> None:
+    """Trap 51: the same wall clock an hour later, at the end of daylight saving, is another id."""
+    first = store.reserve("fit", NOON)
+    again = store.reserve("fit", (NOON + timedelta(hours=1)).replace(hour=12, fold=1))
+    assert (first.job_id, again.job_id) == ("fit_20260101_120000", "fit_20260101_120000_2")
+    os.close(first.lock_fd)
+    os.close(again.lock_fd)
+
+
+def test_what_is_reserved_is_private(store: Store) -> None:
+    """Trap 48: folder 0700, lock and record 0600, whatever the umask lets others have."""
+    old = os.umask(0)
+    try:
+        reservation = store.reserve("fit", NOON)
+        store.write(record_of(reservation.job_id))
+        store.write_cancel(reservation.job_id, Cancel(requested="now", by="me"))
+    finally:
+        os.umask(old)
+    os.close(reservation.lock_fd)
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in store.jobs_dir.iterdir()}
+    assert modes == {f"fit_20260101_120000.{kind}": 0o600 for kind in ("json", "lock", "cancel")}
+    assert stat.S_IMODE(store.jobs_dir.stat().st_mode) == 0o700
+
+
+def test_a_folder_that_is_there_keeps_its_mode(tmp_path: Path) -> None:
+    """A folder that its owner has opened to others stays as it is; a file in its place is told."""
+    tmp_path.chmod(0o755)
+    make_private_folder(tmp_path)
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match="is not a folder; move that file away"):
+        make_private_folder(tmp_path / "file")
+    with pytest.raises(StoreError, match="Not a directory"):
+        make_private_folder(tmp_path / "file" / "jobs")
+
+
+ORDER = [
+    "a_20260102_000000", "z_20260101_120000_10", "b_20260101_120000_2", "a_20260101_120000", "c_20251231_235959_7",
+    "not-an-id",
+]  # fmt: skip
+
+
+def test_ids_are_newest_first(store: Store) -> None:
+    """By the time in them and then by the number behind it, as a number; files of others come last."""
+    fill(store, *sorted(ORDER))
+    (store.jobs_dir / ".hidden_20270101_000000.json").touch()
+    (store.jobs_dir / "x_20270101_000000.lock").touch()
+    (store.jobs_dir / "x_20270101_000000.json.bak").touch()
+    assert store.ids() == ORDER
+    assert store.locked_ids() == {"x_20270101_000000"}
+
+
+def test_no_folder_means_no_jobs(store: Store) -> None:
+    """Where nothing was ever started there is nothing, and that is no error; a file in its place is one."""
+    assert (store.ids(), store.locked_ids()) == ([], set())
+    store.jobs_dir.parent.mkdir()
+    store.jobs_dir.touch()
+    with pytest.raises(StoreError, match="Not a directory"):
+        store.ids()
+
+
+@pytest.mark.parametrize(
+    ("job_id", "name", "order"),
+    [
+        ("fit_20260101_120000", "fit", ("20260101_120000", 1)),
+        ("fit_20260101_120000_12", "fit", ("20260101_120000", 12)),
+        ("a_b_c_20260101_120000", "a_b_c", ("20260101_120000", 1)),
+        ("x_20260101_120000_20260102_130000_2", "x_20260101_120000", ("20260102_130000", 2)),
+        ("fit", "fit", ("", 0)),
+        ("_20260101_120000", "_20260101_120000", ("", 0)),
+        ("fit_2026101_120000", "fit_2026101_120000", ("", 0)),
+        ("fit_20260101_120000_", "fit_20260101_120000_", ("", 0)),
+        ("fit_２０２６0101_120000", "fit_２０２６0101_120000", ("", 0)),
+    ],
+)
+def test_the_parts_of_an_id(job_id: str, name: str, order: tuple[str, int]) -> None:
+    """Its name, its time and its number; of what is no id, all of it is the name."""
+    assert (name_of(job_id), order_of(job_id)) == (name, order)
+
+
+NAMES = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}", fullmatch=True)
+
+
+@given(NAMES, st.datetimes(datetime(1000, 1, 1)), st.integers(2, 10**6))
+def test_an_id_gives_back_its_name(name: str, now: datetime, count: int) -> None:
+    """Whatever the name looks like, even like an id itself."""
+    assert check_name(name) == name
+    stem = f"{name}_{now:%Y%m%d_%H%M%S}"
+    assert name_of(stem) == name_of(f"{stem}_{count}") == name
+    assert order_of(f"{stem}_{count}") > order_of(stem)
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", ".x", "-x", "a b", "a/b", "重い", "a\n", "a\0", "x" * 101, "a:b", "%n"]
+)
+def test_a_name_that_no_file_or_unit_may_have(name: str) -> None:
+    """Trap 9: a UsageError that shows the name and says what it may be."""
+    with pytest.raises(UsageError, match="cannot be a job's name; take 1 to 100 of"):
+        check_name(name)
+
+
+# which job is meant
+
+IDS = [
+    "fit_20260101_120000", "fit_20260103_120000", "fit_20260102_120000", "fit-long_20260101_120000",
+    "fit-long_20260101_120000_2", "other_20251231_000000", "fitter_20260105_000000",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        ("fit_20260101_120000", "fit_20260101_120000"),
+        ("fit", "fit_20260103_120000"),
+        ("fit-long", "fit-long_20260101_120000_2"),
+        ("fit-long_20260101_120000", "fit-long_20260101_120000"),
+        ("oth", "other_20251231_000000"),
+        ("fitt", "fitter_20260105_000000"),
+        ("fit_20260102", "fit_20260102_120000"),
+        ("20260102_120000", "fit_20260102_120000"),
+        ("…er_20251231_000000", "other_20251231_000000"),
+        ("…ng_20260101_120000_2", "fit-long_20260101_120000_2"),
+    ],
+)
+def test_what_a_word_means(store: Store, wanted: str, found: str) -> None:
+    """An id, a name (its newest job, never that of a longer name), the beginning of one id, or its end as shown."""
+    fill(store, *IDS)
+    assert store.find(wanted) == found
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        ("fi", "'fi' may mean 6 jobs; say more of it, such as fitter_20260105_000000"),
+        ("20260101_120000", "'20260101_120000' may mean 2 jobs; say more of it, such as "),
+        ("_120000", "no job '_120000' in "),
+        ("fiz", "did you mean fit?"),
+        ("", "no job '' in "),
+        ("…", "no job '…' in "),
+        ("../fit_20260101_120000", "no job '../fit_20260101_120000' in "),
+        ("zzz", "gravscope status -a lists what there is"),
+    ],
+)
+def test_a_word_that_means_none_or_many(store: Store, wanted: str, message: str) -> None:
+    """Never a guess: how many it may mean, or which names are near."""
+    fill(store, *IDS)
+    with pytest.raises(NoSuchJobError) as refused:
+        store.find(wanted)
+    assert message in str(refused.value)
+
+
+# records
+
+
+def test_what_was_written_is_read(store: Store) -> None:
+    """A record, and a cancel request with its rungs, come back as they were, and read as text for people too."""
+    fill(store, "a")
+    record = record_of("a", reason="途中", env={"A": "1"})
+    store.write(record)
+    assert store.read("a") == record
+    assert '"reason": "途中"' in store.record_path("a").read_text(encoding="utf-8")
+    cancel = Cancel(requested="now", by="me", grace=1.5, steps=[CancelStep("thaw", "now", "no")])
+    assert store.read_cancel("a") is None
+    store.write_cancel("a", cancel)
+    assert store.read_cancel("a") == cancel
+    store.cancel_path("a").write_text("{")
+    assert store.read_cancel("a") is None
+
+
+def test_a_record_cut_anywhere_is_a_store_error(store: Store) -> None:
+    """Trap 49: whatever byte a full disk stopped it at, reading tells which file it is, and never fails otherwise."""
+    fill(store, "a")
+    whole = store.record_path("a").read_bytes().rstrip()
+    for length in range(len(whole)):
+        store.record_path("a").write_bytes(whole[:length])
+        with pytest.raises(StoreError, match="not a record") as refused:
+            store.read("a")
+        assert str(store.record_path("a")) in str(refused.value)
+    store.record_path("a").write_bytes(whole)
+    assert store.read("a").id == "a"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"\xff\xfe", b"null", b"[]", b"3", b'"x"', b"{}", b"[" * 100_000, b'{"a":' * 100_000, b"\0" * 4096,
+     b'{"schema": 1}', b'{"schema": null}', b'{"schema": 1e400}', b'{"id": "\\ud800"}', b"{} {}", b"NaN"],
+)  # fmt: skip
+def test_whatever_else_stands_there_is_a_store_error(store: Store, data: bytes) -> None:
+    """Trap 49: zeros after a power cut, nesting without end, other people's JSON: an error with a hint."""
+    fill(store, "a")
+    store.record_path("a").write_bytes(data)
+    with pytest.raises(StoreError, match="move it out of the folder"):
+        store.read("a")
+
+
+def test_a_link_in_place_of_a_record_is_refused(store: Store, tmp_path: Path) -> None:
+    """Trap 50: a record that is a symbolic link is not followed, even to a sound record."""
+    fill(store, "sound")
+    store.record_path("link").symlink_to(store.record_path("sound"))
+    store.record_path("nowhere").symlink_to(tmp_path / "nowhere")
+    for job_id in ("link", "nowhere"):
+        with pytest.raises(StoreError, match=os.strerror(40)):
+            store.read(job_id)
+
+
+def test_one_bad_record_hides_no_other(store: Store) -> None:
+    """Trap 49: each bad one stands as its error, in its place, and all others are listed."""
+    ids = [f"j{number}_2026010{number}_000000" for number in range(1, 8)]
+    fill(store, *ids)
+    store.record_path(ids[1]).write_text("{")
+    store.record_path(ids[2]).unlink()
+    store.record_path(ids[2]).symlink_to("/etc/passwd")
+    store.record_path(ids[3]).unlink()
+    store.record_path(ids[3]).mkdir()
+    later = {**json.loads(store.record_path(ids[4]).read_text()), "schema": 2}
+    store.record_path(ids[4]).write_text(json.dumps(later))
+    store.record_path(ids[5]).unlink()
+    os.mkfifo(store.record_path(ids[5]))
+    found = list(each_readable(store, store.ids()))
+    assert [one.id if isinstance(one, JobRecord) else type(one) for one in found] == [ids[6], *[StoreError] * 5, ids[0]]
+    gone = list(each_readable(store, ["gone", ids[0]]))
+    assert isinstance(gone[0], NoSuchJobError)
+    assert isinstance(gone[1], JobRecord)
+
+
+def test_a_record_of_another_user_is_an_error_in_its_place(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trap 49: what cannot be opened is told by its file and the kernel's word."""
+    fill(store, "a_20260101_000000", "b_20260102_000000")
+    real = os.open
+
+    def open_(path: str, *rest: int) -> int:
+        if str(path).endswith("b_20260102_000000.json"):
+            raise PermissionError(13, "Permission denied")
+        return real(path, *rest)
+
+    monkeypatch.setattr(os, "open", open_)
+    error, record = each_readable(store, store.ids())
+    assert isinstance(error, GravscopeError)
+    assert str(error) == f"{store.record_path('b_20260102_000000')}: Permission denied"
+    assert isinstance(record, JobRecord)
+
+
+def test_a_disk_that_takes_nothing_is_a_store_error(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trap 49: neither reserving nor writing fails with anything else, and the record that was there stays."""
+    fill(store, "a")
+
+    def full(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    for write in (lambda: store.write(record_of("a", reason="new")), lambda: store.write_cancel("a", Cancel("", ""))):
+        with pytest.raises(StoreError, match="No space left on device"):
+            write()
+    monkeypatch.setattr(os, "open", full)
+    with pytest.raises(StoreError, match="No space left on device"):
+        store.reserve("b", NOON)
+    monkeypatch.undo()
+    assert read_record(store.record_path("a")).reason is None
+
+
+def test_a_folder_that_is_not_ours_to_search_is_a_store_error(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder of records without search permission is told in one line, not as a traceback."""
+
+    def refuse(path: object, *_: object, **__: object) -> int:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    make_private_folder(store.jobs_dir)
+    monkeypatch.setattr("gravscope.store.make_private_folder", lambda folder: None)
+    monkeypatch.setattr(os, "stat", refuse)
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(StoreError, match="Permission denied; is the folder yours"):
+        store.reserve("fit", NOON)

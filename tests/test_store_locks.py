@@ -1,0 +1,195 @@
+"""Who is in charge of a job: locks among real processes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from gravscope import files
+from gravscope.errors import StoreError
+from gravscope.store import Store
+from tests.support import REPOSITORY, until
+
+NOON = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
+RUNNERS, EACH = 8, 12
+
+RESERVE = """
+import sys
+from datetime import datetime
+from pathlib import Path
+from gravscope.store import Store
+store, now = Store(Path(sys.argv[1])), datetime(2026, 1, 1, 12, 0, 0)
+print("ready", flush=True)
+sys.stdin.readline()
+print(*[store.reserve("fit", now).job_id for _ in range(int(sys.argv[2]))], flush=True)
+sys.stdin.readline()
+"""
+CANCELLING = """
+import sys
+from pathlib import Path
+from gravscope.store import Store
+print("ready", flush=True)
+with Store(Path(sys.argv[1])).cancelling("a"):
+    print("in", flush=True)
+    sys.stdin.readline()
+"""
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """A store whose folder is there."""
+    store = Store(tmp_path / "jobs")
+    store.jobs_dir.mkdir(mode=0o700)
+    return store
+
+
+@pytest.fixture
+def spawn() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Starts python code in processes that are killed after the test; `fds` are inherited."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(code: str, *words: str, fds: tuple[int, ...] = ()) -> subprocess.Popen[str]:
+        started.append(
+            subprocess.Popen(
+                [sys.executable, "-c", code, *words],
+                env={"PYTHONPATH": str(REPOSITORY)},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                pass_fds=fds,
+            )
+        )
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def hear(process: subprocess.Popen[str]) -> str:
+    """The next line that the process prints."""
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+def tell(process: subprocess.Popen[str]) -> None:
+    """Lets the process go on."""
+    assert process.stdin is not None
+    process.stdin.write("\n")
+    process.stdin.flush()
+
+
+def test_no_id_is_given_twice(store: Store, spawn: Callable[..., subprocess.Popen[str]]) -> None:
+    """Eight processes that all want the same second get ids of their own, without a gap, and hold each one's lock."""
+    runners = [spawn(RESERVE, str(store.jobs_dir), str(EACH)) for _ in range(RUNNERS)]
+    assert [hear(runner) for runner in runners] == ["ready"] * RUNNERS
+    for runner in runners:
+        tell(runner)
+    ids = [job_id for runner in runners for job_id in hear(runner).split()]
+    count = RUNNERS * EACH
+    stem = "fit_20260101_120000"
+    assert sorted(ids) == sorted([stem] + [f"{stem}_{number}" for number in range(2, count + 1)])
+    assert store.locked_ids() == set(ids)
+    assert all(store.in_charge(job_id) for job_id in ids)
+
+
+def test_a_job_of_nobody_has_nobody_in_charge(store: Store) -> None:
+    """Neither without a lock file, nor with one that nobody holds; and looking makes none."""
+    assert not store.in_charge("gone")
+    assert store.locked_ids() == set()
+    store.lock_path("left").touch()
+    assert not store.in_charge("left")
+
+
+def test_whoever_inherits_the_lock_is_in_charge(store: Store, spawn: Callable[..., subprocess.Popen[str]]) -> None:
+    """The lock goes from `run` to the supervisor without a gap, and ends with that, even by SIGKILL (trap 32)."""
+    reservation = store.reserve("fit", NOON)
+    assert store.in_charge(reservation.job_id)
+    child = spawn("print('up', flush=True); input()", fds=(reservation.lock_fd,))
+    assert hear(child) == "up"
+    os.close(reservation.lock_fd)
+    assert store.in_charge(reservation.job_id)
+    with store.charge(reservation.job_id, patience=0) as ours:
+        assert not ours
+    child.kill()
+    child.wait()
+    assert not store.in_charge(reservation.job_id)
+    with store.charge(reservation.job_id) as ours:
+        assert ours
+
+
+def test_a_child_that_was_not_given_the_lock_does_not_hold_it(
+    store: Store, spawn: Callable[..., subprocess.Popen[str]]
+) -> None:
+    """Only who is handed the descriptor inherits it: a job's own processes never keep its record locked."""
+    reservation = store.reserve("fit", NOON)
+    child = spawn("print('up', flush=True); input()")
+    assert hear(child) == "up"
+    os.close(reservation.lock_fd)
+    assert not store.in_charge(reservation.job_id)
+
+
+def test_taking_charge_is_for_one_at_a_time(store: Store) -> None:
+    """While one settles a job it is in charge, a second gets a no; afterwards nobody is."""
+    with store.charge("a") as ours:
+        assert ours
+        assert store.in_charge("a")
+        with store.charge("a", patience=0) as second:
+            assert not second
+        assert store.in_charge("a")
+    assert not store.in_charge("a")
+
+
+def test_looking_keeps_nobody_from_taking_charge(store: Store) -> None:
+    """Any number of those who only ask may ask at once: none of them takes another for who is in charge."""
+    store.lock_path("a").touch()
+    with store.lock_path("a").open() as somebody_asking:
+        assert files.try_lock(somebody_asking.fileno(), shared=True)
+        assert not store.in_charge("a")
+    with store.charge("a", patience=0) as ours:
+        assert ours
+
+
+def test_a_link_in_place_of_a_lock_is_not_followed(store: Store, tmp_path: Path) -> None:
+    """Trap 50: neither locked nor made through a link."""
+    store.lock_path("a").symlink_to(tmp_path / "victim")
+    (store.jobs_dir / ".a.cancelling").symlink_to(tmp_path / "victim")
+    assert not store.in_charge("a")
+    with store.charge("a", patience=0) as ours:
+        assert not ours
+    with pytest.raises(StoreError), store.cancelling("a"):
+        pass
+    assert not (tmp_path / "victim").exists()
+
+
+def test_two_cancels_go_one_after_the_other(store: Store, spawn: Callable[..., subprocess.Popen[str]]) -> None:
+    """Trap 37: the second waits until the first is through, or was killed."""
+    first = spawn(CANCELLING, str(store.jobs_dir))
+    assert (hear(first), hear(first)) == ("ready", "in")
+    second = spawn(CANCELLING, str(store.jobs_dir))
+    assert hear(second) == "ready"
+    until(lambda: waits_for_lock(second.pid), "the second cancel to wait")
+    first.kill()
+    assert hear(second) == "in"
+
+
+def waits_for_lock(pid: int) -> bool:
+    """True once the kernel lists the process as waiting for a lock (proc_locks(5): `->` marks one who waits)."""
+    waiting = [line.split() for line in Path("/proc/locks").read_text().splitlines() if "->" in line]
+    return any(str(pid) in words for words in waiting)
+
+
+def test_release_leaves_the_record_alone(store: Store) -> None:
+    """What stands beside the record of a job that has ended goes, twice without complaint; the record stays."""
+    for name in ("a.json", "a.lock", "a.cancel", ".a.cancelling", "b.lock"):
+        (store.jobs_dir / name).touch()
+    store.release("a")
+    store.release("a")
+    assert sorted(path.name for path in store.jobs_dir.iterdir()) == ["a.json", "b.lock"]

@@ -13,7 +13,7 @@ PERMUTATIONS ?=
 include gravscope.mk
 RUN = env $(MEMSAFE_ENV) $(BIN)/python
 
-.PHONY: help setup demo test lint rep6-ab-fast rep6-ab-full progress clean
+.PHONY: help setup demo test test-guest guest-shell lint rep6-ab-fast rep6-ab-full progress clean
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
 	@echo 'Every target X has a twin X-bg that runs it as a job (make rep6-ab-full-bg), and there are'
@@ -30,7 +30,16 @@ demo: setup ## fit six galaxies in the background, follow the log, show what bec
 	@bash scripts/demo.sh
 
 test: setup ## every test that this machine can run; GRAVSCOPE_STRICT=1 makes a skipped one a failure
+	@bash scripts/setup_test.sh $(VENV)
 	@$(BIN)/python -m pytest $(PYTEST_OPTIONS)
+
+test-guest: setup ## only the tests in the guest machine; GUEST_OPTIONS for pytest
+	@bash scripts/setup_test.sh $(VENV)
+	@$(BIN)/python -m pytest tests/guest $(GUEST_OPTIONS)
+
+guest-shell: setup ## a shell in the guest machine; MEM=400M for a smaller one
+	@bash scripts/setup_test.sh $(VENV)
+	@PATH=$(CURDIR)/$(BIN):$$PATH tests/guest/guest shell $(if $(MEM),--mem $(MEM))
 
 lint: setup ## ruff and mypy
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

@@ -1,7 +1,6 @@
 """The user manager over its bus, through pystemd (extra `systemd`); every caller has a way without it.
 
-Unit properties and their changes come without starting systemctl. The interface is
-org.freedesktop.systemd1(5).
+Limits of a live unit are changed without starting systemctl. The interface is org.freedesktop.systemd1(5).
 """
 
 from __future__ import annotations
@@ -46,44 +45,21 @@ def bus_properties(limits: Limits) -> dict[str, int]:
 
 def set_properties(unit: str, limits: Limits, environ: Mapping[str, str]) -> str | None:
     """Changes a live unit's limits until it ends; None when that went well, else the manager's word against it."""
-    from pystemd.dbusexc import DBusError  # noqa: PLC0415 (optional)
+    from pystemd.dbusexc import DBusBaseError  # noqa: PLC0415 (optional)
 
     properties = {name.encode(): value for name, value in bus_properties(limits).items()}
     try:
         with _manager(environ) as manager:
             manager.Manager.SetUnitProperties(unit.encode(), True, properties)
-    except DBusError as error:
+    except DBusBaseError as error:
         return str(error)
     return None
 
 
-def unit_properties(unit: str, names: tuple[str, ...], environ: Mapping[str, str]) -> dict[str, str] | None:
-    """Named properties of a unit as text; None where the bus does not answer or the unit is not loaded."""
-    from pystemd.dbusexc import DBusError  # noqa: PLC0415 (optional)
-    from pystemd.systemd1 import Unit  # noqa: PLC0415 (optional)
-
-    try:
-        with _open(environ) as bus, Unit(unit.encode(), bus=bus) as loaded:
-            shown = {}
-            for name in names:
-                interface = loaded.Scope if name in _SCOPE_PROPERTIES else loaded.Unit
-                value: Any = getattr(interface, name)
-                shown[name] = value.decode() if isinstance(value, bytes) else str(value)
-            return shown
-    except (DBusError, AttributeError):
-        return None
-
-
-_SCOPE_PROPERTIES = {"Result", "ControlGroup"}
-
-
-def _open(environ: Mapping[str, str]) -> Any:  # noqa: ANN401 (pystemd has no types)
-    from pystemd.dbuslib import DBusAddress  # noqa: PLC0415 (optional)
-
-    return DBusAddress(environ["DBUS_SESSION_BUS_ADDRESS"].encode())
-
-
 def _manager(environ: Mapping[str, str]) -> Any:  # noqa: ANN401 (pystemd has no types)
+    from pystemd.dbuslib import DBusAddress  # noqa: PLC0415 (optional)
     from pystemd.systemd1 import Manager  # noqa: PLC0415 (optional)
 
-    return Manager(bus=_open(environ))
+    bus = DBusAddress(environ["DBUS_SESSION_BUS_ADDRESS"].encode())
+    bus.open()
+    return Manager(bus=bus)

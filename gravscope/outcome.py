@@ -61,6 +61,8 @@ class Evidence:
     unit_result: str | None = None
     """The unit's Result, such as oom-kill, where the manager still knows it."""
     peak_memory: int | None = None
+    limit_peak: int | None = None
+    """The most that counted against the job's limit and could not have been given back; None: take peak_memory."""
     mem_max: int | None = None
     outlived: float = 0.0
     """Seconds by which the last background process outlived the command."""
@@ -203,9 +205,10 @@ def _own_end(evidence: Evidence) -> Outcome:
 
 
 def _near_limit(evidence: Evidence) -> bool:
-    if evidence.peak_memory is None or not evidence.mem_max:
+    peak = evidence.limit_peak if evidence.limit_peak is not None else evidence.peak_memory
+    if peak is None or not evidence.mem_max:
         return False
-    return evidence.peak_memory >= NEAR_THE_LIMIT * evidence.mem_max
+    return peak >= NEAR_THE_LIMIT * evidence.mem_max
 
 
 def _how(evidence: Evidence) -> str:

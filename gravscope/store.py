@@ -177,7 +177,11 @@ class Store:
 
     def read(self, job_id: str) -> JobRecord:
         """The record of `job_id`. Raises NoSuchJobError, or StoreError for one that cannot be read or understood."""
-        return read_record(self.record_path(job_id))
+        path = self.record_path(job_id)
+        record = read_record(path)
+        if record.id != job_id:
+            raise StoreError(f"{path}: is the record of {record.id}", "a copy under another name is no record")
+        return record
 
     def read_cancel(self, job_id: str) -> Cancel | None:
         """The request to end `job_id`, if there is one that can be read."""
@@ -264,10 +268,7 @@ def read_record(path: Path) -> JobRecord:
         schema = text.get("schema") if isinstance(text, dict) else None
         if isinstance(schema, int) and schema > SCHEMA_VERSION:
             raise StoreError(f"{path}: written by a later gravscope (schema {schema})", "upgrade to read it")
-        record = msgspec.convert(text, JobRecord)
-        if record.id != path.stem:
-            raise StoreError(f"{path}: is the record of {record.id}", "a copy under another name is no record")
-        return record
+        return msgspec.convert(text, JobRecord)
     except FileNotFoundError:
         raise NoSuchJobError(f"no record {path}") from None
     except OSError as error:

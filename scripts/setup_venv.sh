@@ -22,8 +22,3 @@ fi
 echo "setup: making $venv (some minutes the first time)"
 [[ -x $venv/bin/python ]] || "$python" -m venv "$venv"
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --editable '.[science,dev]'
-# Optional, and built from source: a machine without libsystemd's headers does without it.
-if command -v pkg-config >/dev/null && pkg-config --exists libsystemd; then
-  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --editable '.[systemd]' ||
-    echo "setup: pystemd could not be built; everything works without it"
-fi

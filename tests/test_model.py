@@ -155,7 +155,7 @@ RECORDS = st.builds(
     limits=st.builds(Limits, mem_max=st.none() | COUNT | st.just("infinity"), cpu_quota=st.none() | st.floats(0, 1e6)),
     effective=st.none() | st.dictionaries(TEXT, st.none() | COUNT | st.just("infinity"), max_size=3),
     timeout=st.none() | st.floats(0, 1e12),
-    created=TEXT,
+    created=st.datetimes(timezones=st.timezones()).map(lambda moment: moment.isoformat()),
     exit_code=st.none() | st.integers(0, 255),
     reason=st.none() | TEXT,
     cancel=st.none() | st.builds(Cancel, requested=TEXT, by=TEXT, steps=st.lists(st.builds(CancelStep, TEXT, TEXT))),

@@ -36,7 +36,6 @@ def finish(request: Request, recorder: Recorder, watch: Watch) -> None:
         outlived=round(evidence.outlived, 3),
         **measured,
     )
-    watch.place.remove()
     close(request, recorder)
 
 
@@ -60,10 +59,9 @@ def close(request: Request, recorder: Recorder) -> None:
 def _gather(request: Request, watch: Watch) -> tuple[Evidence, dict[str, object]]:
     place = watch.place
     scope_events = place.scope_events()
-    events, kernel_peak, kernel_cpu = place.events(), place.peak(), place.cpu_seconds()
+    oom_kills, kernel_peak, kernel_cpu = place.oom_kills(), place.peak(), place.cpu_seconds()
     peak = kernel_peak if kernel_peak is not None else watch.peak or None
     code, signal = split_status(watch.status)
-    oom_kills = events.get("oom_kill") if events else None
     evidence = Evidence(
         exit_code=code,
         signal=signal,
@@ -74,6 +72,7 @@ def _gather(request: Request, watch: Watch) -> tuple[Evidence, dict[str, object]
         oom_own=scope_events.get("oom", 0) > 0,
         oom_above=watch.above.exhausted(),
         peak_memory=peak,
+        limit_peak=place.limit_peak(),
         mem_max=request.mem_max,
         outlived=time.monotonic() - watch.command_ended if watch.command_ended is not None else 0.0,
     )

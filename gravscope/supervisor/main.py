@@ -11,7 +11,7 @@ from gravscope.supervisor import journal, kernel, plainjson
 from gravscope.supervisor.finish import close, finish, split_status
 from gravscope.supervisor.journal import Journal
 from gravscope.supervisor.notice import Notice, agree
-from gravscope.supervisor.place import Place, arrange
+from gravscope.supervisor.place import arrange
 from gravscope.supervisor.recorder import Recorder, timestamp
 from gravscope.supervisor.request import Request, receive
 from gravscope.supervisor.spawn import Child, SpawnError
@@ -35,7 +35,7 @@ def main(request_fd: int) -> None:
     cancel = read_cancel(request.cancel_path)
     if cancel is not None:
         recorder.update(cancel=cancel)
-        _give_up(request, recorder, place, Outcome(CANCELLED, "cancelled before its command was started"))
+        _give_up(request, recorder, Outcome(CANCELLED, "cancelled before its command was started"))
         return
     child = Child(request, place.job)
     recorder.update(pid=child.pid, pgid=child.pid, start_ticks=_start_ticks(child.pid))
@@ -44,7 +44,7 @@ def main(request_fd: int) -> None:
         child.execute()
     except SpawnError as error:
         recorder.update(pid=None, pgid=None, start_ticks=None)
-        _give_up(request, recorder, place, Outcome(NEVER_STARTED, str(error)))
+        _give_up(request, recorder, Outcome(NEVER_STARTED, str(error)))
         return
     recorder.update(state="running", started=timestamp(time.time()))
     recorder.write()
@@ -65,10 +65,9 @@ def main(request_fd: int) -> None:
     told.event(journal.ENDED, f"job {request.record['id']} {request.record['state']}: {request.record['reason']}")
 
 
-def _give_up(request: Request, recorder: Recorder, place: Place, outcome: Outcome) -> None:
+def _give_up(request: Request, recorder: Recorder, outcome: Outcome) -> None:
     """The end of a job whose command was never exec'd."""
     recorder.update(state=outcome.state, reason=outcome.reason, ended=timestamp(time.time()))
-    place.remove()
     recorder.write()
     _answer(request, {"error": outcome.reason})  # at once: a full disk may make the final record wait
     close(request, recorder)

@@ -54,7 +54,7 @@ class Notice:
         return True
 
     def _oom_kills(self) -> bool:
-        kills = self.place.events().get("oom_kill", 0)
+        kills = self.place.oom_kills() or 0
         if kills <= self.oom_kills:
             return False
         self.oom_kills = kills

@@ -2,6 +2,10 @@
 
 systemd's limits stay on the scope. The command's own cgroup can then be killed as a whole by the kernel
 (memory.oom.group) without the supervisor, and its counters are still there to be read afterwards.
+
+Neither cgroup is removed here: systemd removes them with the scope. Removing `job/` ourselves while a stop job walks
+through the cgroups makes its walk fail, and systemd 252 then goes on to SIGKILL at once, which takes the supervisor
+before it has written the record (seen; see unit_kill_context in systemd's src/core/unit.c).
 """
 
 from __future__ import annotations
@@ -47,21 +51,28 @@ class Place:
         folder = self.job or self.scope
         return None if folder is None else cgroup.read_number(folder, "memory.peak")
 
+    def oom_kills(self) -> int | None:
+        """How many of the job's processes the kernel killed for memory; None where it does not count.
+
+        Where it kills all at once it counts the one that it chose twice: alone, and with its group (mm/oom_kill.c).
+        """
+        events = self.events()
+        kills = events.get("oom_kill")
+        return max(1, kills - events.get("oom_group_kill", 0)) if kills else kills
+
+    def limit_peak(self) -> int | None:
+        """The most that ever counted against the limit, ours too, less the file pages that are still there: those
+        had given way to anything that needed the room. None where it is not measured."""
+        peak = None if self.scope is None else cgroup.read_number(self.scope, "memory.peak")
+        left = {} if self.scope is None else cgroup.read_keyed(self.scope, "memory.stat")
+        return None if peak is None else peak - left.get("active_file", 0) - left.get("inactive_file", 0)
+
     def cpu_seconds(self) -> float | None:
         """CPU time of all the job's processes, in seconds."""
         if self.job is None:
             return None
         usage = cgroup.read_keyed(self.job, "cpu.stat").get("usage_usec")
         return None if usage is None else usage / 1e6
-
-    def remove(self) -> None:
-        """Removes the job's cgroup, and those it made below; the scope's own goes with the scope."""
-        if self.job is not None:
-            for folder, _names, _files in os.walk(self.job, topdown=False):
-                try:
-                    os.rmdir(folder)
-                except OSError:
-                    continue
 
 
 def arrange(unit: str | None, oom_policy: str) -> Place:

@@ -10,8 +10,11 @@ import select
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
+
+from .helpers import GuestGravscope
 
 WITHIN = 60.0
 
@@ -83,6 +86,14 @@ class Login:
             self.process.kill()
             self.process.wait()
             pytest.fail(f"the shell of {self.user} did not end")
+
+
+@pytest.fixture
+def guest(tmp_path: Path) -> Iterator[GuestGravscope]:
+    """The command line beside the real user manager; whatever it started is ended afterwards."""
+    tool = GuestGravscope(tmp_path)
+    yield tool
+    tool.clean_up()
 
 
 @pytest.fixture

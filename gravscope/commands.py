@@ -91,6 +91,11 @@ def systemctl_stop(unit: str) -> list[str]:
     return ["systemctl", "--user", "stop", "--", unit]
 
 
+def systemctl_own_cgroup() -> list[str]:
+    """Prints the cgroup of the user manager itself, as a path below the mount point."""
+    return ["systemctl", "--user", "show", "--property=ControlGroup", "--value"]
+
+
 def systemctl_thaw(unit: str) -> list[str]:
     """Lets a frozen unit go on."""
     return ["systemctl", "--user", "thaw", "--", unit]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 import stat
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from gravscope import proc
+from gravscope import cgroup, commands, proc
 from gravscope.errors import UnsupportedError
 
 # seconds that a manager may take to answer; one under memory pressure is slow, one that is stuck never answers
@@ -75,6 +76,33 @@ def manager_environment(environ: Mapping[str, str], uid: int) -> dict[str, str]:
                 "is dbus-user-session installed, and systemd running?",
             )
     return found
+
+
+def delegated_controllers(environ: Mapping[str, str]) -> set[str] | None:
+    """The cgroup controllers that the user manager may use for its units; None where that cannot be told.
+
+    io and cpuset are not among them by default (user@.service, Delegate=).
+    """
+    shown = call(commands.systemctl_own_cgroup(), environ)
+    root = cgroup.mount_point()
+    if shown.status != 0 or root is None:
+        return None
+    text = proc.read_text(f"{root}{shown.out.strip()}/cgroup.controllers")
+    return None if text is None else set(text.split())
+
+
+def linger_warning(uid: int) -> str | None:
+    """What a user without linger should know before a job is started: logind stops the user's manager, and all its
+    scopes with it, some seconds after the last logout (loginctl(1)). None with linger, and where logind has no part."""
+    if not os.path.exists(f"/run/systemd/users/{uid}"):  # noqa: PTH110 (hot path)
+        return None
+    try:
+        name = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return None
+    if os.path.exists(f"/var/lib/systemd/linger/{name}"):  # noqa: PTH110 (hot path)
+        return None
+    return "without linger this job ends soon after your last logout; to let it go on, type: loginctl enable-linger"
 
 
 def _address_is_ours(address: str | None, folder: str, given: str | None) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import pwd
 import signal
 import socket
 import subprocess
@@ -262,3 +263,27 @@ def test_a_zombie_of_the_job_is_none_of_its_members(sleeper: Callable[..., subpr
     os.kill(process.pid, signal.SIGKILL)
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
     assert host.members(job_id) == []
+
+
+@pytest.mark.parametrize(
+    ("there", "warned"),
+    [
+        (set(), False),
+        ({"/run/systemd/users/{uid}"}, True),
+        ({"/run/systemd/users/{uid}", "/var/lib/systemd/linger/{name}"}, False),
+    ],
+)
+def test_linger(monkeypatch: pytest.MonkeyPatch, there: set[str], warned: bool) -> None:
+    """A user that logind manages and that does not linger is told; one that logind does not know is not."""
+    name = pwd.getpwuid(os.geteuid()).pw_name
+    paths = {path.format(uid=os.geteuid(), name=name) for path in there}
+    monkeypatch.setattr(os.path, "exists", lambda path: path in paths)
+    warning = host.linger_warning(os.geteuid())
+    assert (warning is not None) is warned
+    assert warning is None or "loginctl enable-linger" in warning
+
+
+def test_a_user_without_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A uid that has no entry in the password file is no error."""
+    monkeypatch.setattr(os.path, "exists", lambda path: path.startswith("/run/systemd/users/"))
+    assert host.linger_warning(2**31 - 7) is None

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from gravscope import files, proc
+from gravscope import files, host, proc
 from gravscope.actions.settle import live_records, survivors, unsupervised
 from gravscope.commands import unit_name
 from gravscope.errors import GravscopeError, RefusedError, StoreError, UnsupportedError, UsageError
@@ -85,6 +85,8 @@ def _launch(begun: Begun, environ: Mapping[str, str]) -> JobRecord:
     while True:
         launch = launches.pop(0)
         record.launcher, record.unit, record.slice = launch.launcher, launch.unit, launch.slice
+        linger = host.linger_warning(os.geteuid()) if launch.unit is not None else None
+        record.warnings = [linger] if linger else []
         begun.store.write(record)
         answer = start(launch, record.id, _request(begun, launch), begun.lock_fd, begun.log_fd)
         if answer.news is not None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from gravscope import host
 from gravscope.errors import UnsupportedError
 from gravscope.launchers import Launch, scope, session
-from gravscope.model import JobSpec
+from gravscope.model import JobSpec, Limits
 
 # What systemd-run says when nobody is there to start a scope, as opposed to one who will not: in the former case the
 # job can still be had by `session`, in the latter its limits would silently be lost.
@@ -43,9 +43,28 @@ def choose(spec: JobSpec, job_id: str, environ: Mapping[str, str]) -> Choice:
         if spec.launcher == "scope":
             raise
         return Choice([session.launch(environ)], error.message)
+    _refuse_undelegated(spec.limits, wanted.environ)
     if spec.launcher == "scope":
         return Choice([wanted])
     return Choice([wanted, session.launch(environ)])
+
+
+def _refuse_undelegated(limits: Limits, environ: Mapping[str, str]) -> None:
+    """A limit that systemd would take and the kernel never hold is refused. (Memory is not: the watch can hold it.)"""
+    asked = {
+        "--cpu-quota": (limits.cpu_quota, "cpu"),
+        "--cpu-weight": (limits.cpu_weight, "cpu"),
+        "--io-weight": (limits.io_weight, "io"),
+        "--tasks-max": (limits.tasks_max, "pids"),
+    }
+    wanted = {option: controller for option, (limit, controller) in asked.items() if limit is not None}
+    delegated = host.delegated_controllers(environ) if wanted else None
+    for option, controller in wanted.items():
+        if delegated is not None and controller not in delegated:
+            raise UnsupportedError(
+                f"{option}: the {controller} controller is not delegated to your user manager",
+                "type: sudo gravscope units install --system-dropin, and log in anew",
+            )
 
 
 def nobody_there(complaint: str) -> bool:

@@ -155,3 +155,19 @@ def refusing_systemd_run(managed: ManagedGravscope) -> dict[str, str]:
     stub.write_text("#!/bin/sh\nexec /usr/bin/systemd-run --user --unit=blocker.service true\n")
     stub.chmod(0o755)
     return {"PATH": f"{folder}:{managed.manager.path}"}
+
+
+def test_a_controller_that_is_not_delegated(managed: ManagedGravscope) -> None:
+    """A limit that systemd would take and the kernel never hold is refused in one line, before anything exists."""
+    there = (managed.manager.cgroup_root / "cgroup.controllers").read_text().split()
+    for words, controller in (
+        (("--io-weight", "50"), "io"),
+        (("--cpu-quota", "50%"), "cpu"),
+        (("--tasks-max", "9"), "pids"),
+    ):
+        if controller in there:
+            continue
+        done = managed("run", "-n", "x", *words, "--", "true")
+        assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (5, "", 1)
+        assert f"{words[0]}: the {controller} controller is not delegated" in done.stderr
+    assert not list(managed.folder.rglob("*.json")) + list(managed.folder.rglob("*.log"))

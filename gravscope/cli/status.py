@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated, Any
 
 import typer
 
 from gravscope.actions.status import Standing
 from gravscope.actions.status import status as status_of
+from gravscope.actions.watch import changes
+from gravscope.actions.watch import watch as watch_jobs
 from gravscope.cli import complain
 from gravscope.cli.output import print_json, public, store_here, width
-from gravscope.errors import GravscopeError
+from gravscope.errors import GravscopeError, UsageError
 from gravscope.model import JobRecord
 from gravscope.quantity import format_duration, format_size
+from gravscope.store import Store
 
 BAR = 5
 _HEAD = ("NAME", "STATE", "MEMORY", "", "TIME", "EXIT", "ID")
@@ -21,10 +25,16 @@ _HEAD = ("NAME", "STATE", "MEMORY", "", "TIME", "EXIT", "ID")
 def status(
     jobs: Annotated[list[str] | None, typer.Argument(metavar="JOB...", help="Only these.")] = None,
     everything: Annotated[bool, typer.Option("--all", "-a", help="All jobs, not only the last 20.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Go on: redraw, or in a pipe a line a change.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the records as JSON.")] = False,
 ) -> int:
     """List jobs: live ones on top, newest first. MEMORY is now/limit of a live job, peak/limit of an ended one."""
     store = store_here()
+    if watch:
+        if json or everything:
+            raise UsageError("--watch goes with neither --json nor --all")
+        _watch(store, [store.find(job) for job in jobs or []])
+        return 0
     found = status_of(store, [store.find(job) for job in jobs or []], everything=everything)
     if json:
         print_json([as_json(item) for item in found])
@@ -38,6 +48,23 @@ def status(
         if isinstance(item, GravscopeError):
             complain(str(item))
     return 0
+
+
+def _watch(store: Store, job_ids: list[str]) -> None:
+    """Redraws in place on a terminal; elsewhere prints a line for every change. Ends with the jobs that were named."""
+    before: dict[str, str] = {}
+    for found in watch_jobs(store, job_ids):
+        news = changes(before, found)
+        standings = [item for item in found if isinstance(item, Standing)]
+        if sys.stdout.isatty():
+            # cursor home, then each line cleared to its end, then everything below (ECMA-48 CUP, EL, ED)
+            lines = table(standings, width()).splitlines() if standings else ["no jobs yet"]
+            print("\x1b[H" + "".join(f"{line}\x1b[K\n" for line in lines) + "\x1b[J", end="", flush=True)
+        else:
+            for item in news:
+                print(f"{item.record.id}: {state_of(item.record)}", flush=True)
+        if job_ids and not any(item.record.live for item in standings):
+            return
 
 
 def as_json(item: Standing | GravscopeError) -> dict[str, Any]:

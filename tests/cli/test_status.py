@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 from gravscope.actions.status import Standing
@@ -124,3 +125,32 @@ def test_path_and_version(gravscope: Gravscope) -> None:
     job = gravscope.start("-n", "x", "--", "true")
     assert gravscope("path", "x").stdout.strip() == str(gravscope.jobs_dir / f"{job}.json")
     assert gravscope("--version").stdout.startswith("gravscope 0.")
+
+
+def test_watch_in_a_pipe(gravscope: Gravscope) -> None:
+    """--watch of a named job in a pipe is a line for each change, and ends with the job."""
+    mark = gravscope.folder / "go"
+    job = gravscope.start("-n", "x", "--", "bash", "-c", f"until [ -e {mark} ]; do sleep 0.05; done")
+    argv = [*gravscope.command, "status", "--watch", job]
+    watching = subprocess.Popen(argv, env=gravscope.environ, stdout=subprocess.PIPE, text=True)
+    assert watching.stdout is not None
+    assert watching.stdout.readline() == f"{job}: running\n"
+    assert gravscope("pause", job).returncode == 0
+    assert watching.stdout.readline() == f"{job}: paused\n"
+    assert gravscope("resume", job).returncode == 0
+    assert watching.stdout.readline() == f"{job}: running\n"
+    mark.touch()
+    assert watching.stdout.read() == f"{job}: succeeded\n"
+    assert watching.wait() == 0
+
+
+def test_watch_redraws_on_a_terminal(gravscope: Gravscope) -> None:
+    """On a terminal --watch draws the table in place, and nothing of an earlier longer line stays."""
+    job = gravscope.start("-n", "x", "--", "true")
+    gravscope.ended(job)
+    argv = " ".join([*gravscope.command, "status", "--watch", job])
+    env = {**gravscope.environ, "TERM": "xterm"}
+    done = subprocess.run(["script", "-qec", argv, "/dev/null"], env=env, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("\x1b[HNAME STATE")
+    assert "\x1b[K" in done.stdout
+    assert done.stdout.rstrip().endswith("\x1b[J")

@@ -6,6 +6,7 @@ import os
 import time
 
 from gravscope.outcome import Evidence, decide
+from gravscope.supervisor.logout import why_stopped
 from gravscope.supervisor.recorder import Recorder, timestamp
 from gravscope.supervisor.request import Request
 from gravscope.supervisor.watch import Watch
@@ -59,6 +60,7 @@ def close(request: Request, recorder: Recorder) -> None:
 def _gather(request: Request, watch: Watch) -> tuple[Evidence, dict[str, object]]:
     place = watch.place
     scope_events = place.scope_events()
+    watch.notice.killed()  # what happened since the last look
     oom_kills, kernel_peak, kernel_cpu = place.oom_kills(), place.peak(), place.cpu_seconds()
     peak = kernel_peak if kernel_peak is not None else watch.peak or None
     code, signal = split_status(watch.status)
@@ -66,11 +68,11 @@ def _gather(request: Request, watch: Watch) -> tuple[Evidence, dict[str, object]
         exit_code=code,
         signal=signal,
         timed_out=request.timeout if watch.timed_out else None,
-        stopped=f"told to stop by {watch.stopped_by}, with no cancel request" if watch.stopped_by else None,
+        stopped=why_stopped(watch.stopped_by, in_unit=request.unit is not None) if watch.stopped_by else None,
         watch_kill=watch.watch_kill,
         oom_kills=oom_kills or 0,
-        oom_own=scope_events.get("oom", 0) > 0,
-        oom_above=watch.above.exhausted(),
+        oom_own=watch.notice.oom.own,
+        oom_above=watch.notice.oom.above,
         peak_memory=peak,
         limit_peak=place.limit_peak(),
         mem_max=request.mem_max,

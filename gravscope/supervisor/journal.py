@@ -25,6 +25,8 @@ WARNING, NOTICE, INFO = 4, 5, 6
 MOST_BYTES, MOST_LINES = 1 << 18, 300
 # a line without an end is cut there
 LONGEST_LINE = 1 << 13
+# seconds that an event may wait for a busy journald
+EVENT_PATIENCE = 1.0
 
 
 class Journal:
@@ -57,14 +59,17 @@ class Journal:
     def _send_lines(self, block: bytes, size: int, *, last: bool) -> None:
         *lines, rest = (self.rest + block).split(b"\n")
         self.rest = rest
+        dropped = self.dropped
         for line in lines[:MOST_LINES]:
             self._send_line(line)
-        if len(lines) > MOST_LINES or self.offset + len(block) < size:
-            self.rest = b""
-            self.offset = size
+        flood = len(lines) > MOST_LINES or self.offset + len(block) < size
+        if flood or self.dropped > dropped:
             self.event(
                 LEFT_TO_THE_FILE, "too much output for the journal at this point; it went on in the log file", WARNING
             )
+        if flood:
+            self.rest = b""
+            self.offset = size
             return
         self.offset += len(block)
         if rest and (last or len(rest) > LONGEST_LINE):
@@ -84,6 +89,8 @@ class Journal:
         if message_id is not None:
             fields += f"MESSAGE_ID={message_id}\n".encode()
         try:
+            # journald's queue is short, and just after many lines it is full: an event waits for room, a line does not
+            self.socket.settimeout(0.0 if message_id is None else EVENT_PATIENCE)
             self.socket.send(fields)
         except OSError:
             self.dropped += 1  # journald is busy or gone: the file has it all

@@ -7,6 +7,7 @@ import os
 from gravscope import files, proc
 from gravscope.supervisor import journal, plainjson
 from gravscope.supervisor.journal import Journal
+from gravscope.supervisor.oom import OomWatch
 from gravscope.supervisor.place import Place
 from gravscope.supervisor.recorder import Recorder
 from gravscope.supervisor.request import Request
@@ -25,12 +26,12 @@ class Notice:
         self.recorder = recorder
         self.journal = told
         self.events = place.scope_events()
-        self.oom_kills = 0
+        self.oom = OomWatch(place)
         self.wishes_seen: tuple[int, int] | None = None
 
     def look(self, tree: Tree) -> None:
         """One look at everything."""
-        changed = [self._throttled(), self._oom_kills(), self._paused(tree), self._new_limits()]
+        changed = [self._throttled(), self.killed(), self._paused(tree), self._new_limits()]
         if any(changed) or self.recorder.behind:
             self.recorder.write()
         self.journal.mirror()
@@ -53,11 +54,11 @@ class Notice:
             )
         return True
 
-    def _oom_kills(self) -> bool:
-        kills = self.place.oom_kills() or 0
-        if kills <= self.oom_kills:
+    def killed(self) -> bool:
+        """True if the kernel has killed for memory since the last look."""
+        if not self.oom.look():
             return False
-        self.oom_kills = kills
+        kills = self.oom.kills
         self.recorder.update(oom_kills=kills)
         self.journal.event(
             journal.OOM, f"the kernel killed {kills} of its processes for memory so far", journal.WARNING

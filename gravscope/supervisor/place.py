@@ -106,30 +106,3 @@ def _enable(scope: str, job: str, oom_policy: str) -> list[str]:
     if "memory" in there and oom_policy == "kill" and (refused := cgroup.write(job, "memory.oom.group", "1")):
         notes.append(refused)
     return notes
-
-
-class Above:
-    """The limits above the job's own: whether one of them ran out while the job ran."""
-
-    def __init__(self, scope: str | None) -> None:
-        self.before = _oom_counts(scope)
-        self.scope = scope
-
-    def exhausted(self) -> str | None:
-        """The name of the cgroup above whose limit led to OOM kills meanwhile, such as gravscope.slice; else None."""
-        for folder, count in _oom_counts(self.scope).items():
-            if count > self.before.get(folder, 0):
-                return os.path.basename(folder)
-        return None
-
-
-def _oom_counts(scope: str | None) -> dict[str, int]:
-    """For every cgroup above `scope` how often its own limit led to an OOM kill so far (memory.events.local)."""
-    found: dict[str, int] = {}
-    root = cgroup.mount_point()
-    while scope is not None and root is not None and len(scope) > len(root):
-        scope = os.path.dirname(scope)
-        count = cgroup.read_keyed(scope, "memory.events.local").get("oom")
-        if count is not None:
-            found[scope] = count
-    return found

@@ -9,7 +9,7 @@ import time
 
 from gravscope import proc
 from gravscope.supervisor.notice import Notice
-from gravscope.supervisor.place import Above, Place
+from gravscope.supervisor.place import Place
 from gravscope.supervisor.request import Request
 from gravscope.supervisor.tree import Tree
 from gravscope.supervisor.wish import grace_of, read_cancel
@@ -30,7 +30,6 @@ class Watch:
     def __init__(self, request: Request, place: Place, notice: Notice) -> None:
         self.request = request
         self.place = place
-        self.above = Above(place.scope)
         self.pid: int | None = None
         self.notice = notice
         self.tree = Tree(place.job)

@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ class GuestGravscope(Gravscope):
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("GRAVSCOPE", "MAKE"))}
         self.environ = {**kept, **{name: self.environ[name] for name in ours}}
 
-    def start(self, *words: str, env: dict[str, str] | None = None) -> str:  # type: ignore[override]
+    def start(self, *words: str, env: Mapping[str, str] | None = None) -> str:
         """`gravscope run WORDS…` in a scope; the id of the job, which has started."""
         done = self("run", "--launcher", "scope", *words, env=env)
         assert done.returncode == 0, done.stderr
@@ -42,8 +42,8 @@ class GuestGravscope(Gravscope):
         return self.ended(self.start(*words))
 
 
-def own_exports() -> str:
-    """What a shell types to have `gravscope` of this checkout: the command line of it follows."""
+def typed_gravscope() -> str:
+    """What is typed into a shell for `gravscope` of this checkout, before its words."""
     return f"PYTHONPATH={REPOSITORY} {sys.executable} -m gravscope"
 
 

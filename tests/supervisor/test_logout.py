@@ -1,0 +1,41 @@
+"""Which sentence a stop that nobody asked for gets, from logind's state file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from gravscope.supervisor import logout
+
+LOGGED_OUT = "# This is private data. Do not parse.\nNAME=bob\nSTATE=closing\nSTOPPING=yes\nLAST_SESSION_TIMESTAMP=1\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "linger", "in_unit", "logged_out"),
+    [
+        (LOGGED_OUT, False, True, True),
+        (LOGGED_OUT, True, True, False),
+        (LOGGED_OUT, False, False, False),
+        (LOGGED_OUT.replace("STOPPING=yes", "STOPPING=no"), False, True, False),
+        (LOGGED_OUT.replace("closing", "active"), False, True, False),
+        ("", False, True, False),
+        (None, False, True, False),
+    ],
+)
+def test_the_last_logout_is_told_from_other_stops(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, text: str | None, linger: bool, in_unit: bool, logged_out: bool
+) -> None:
+    """Only a manager that is stopping, of a user that does not linger, with the job in its unit, is a logout."""
+    monkeypatch.setattr(logout, "USERS", str(tmp_path))
+    monkeypatch.setattr(logout, "LINGER", str(tmp_path / "linger"))
+    monkeypatch.setattr(logout, "PATIENCE", 0)
+    (tmp_path / "linger").mkdir()
+    if linger:
+        (tmp_path / "linger" / "bob").touch()
+    if text is not None:
+        (tmp_path / str(os.getuid())).write_text(text)
+    sentence = logout.why_stopped("SIGTERM", in_unit=in_unit)
+    assert ("last logout" in sentence) is logged_out
+    assert logged_out or sentence == "told to stop by SIGTERM, with no cancel request"

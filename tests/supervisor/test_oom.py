@@ -1,0 +1,87 @@
+"""Whose memory ran out, from the counters of a tree of cgroups made of files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gravscope import cgroup
+from gravscope.supervisor.oom import OomWatch
+from gravscope.supervisor.place import Place
+
+
+class Tree:
+    """A slice, a scope and a job/ with their counters."""
+
+    def __init__(self, root: Path) -> None:
+        self.slice = root / "gravscope.slice"
+        self.scope = self.slice / "x.scope"
+        self.job = self.scope / "job"
+        self.job.mkdir(parents=True)
+        self.count()
+
+    def count(self, *, own: int = 0, above: int = 0, kills: int = 0) -> None:
+        """Sets the counters."""
+        (self.scope / "memory.events.local").write_text(f"oom {own}\n")
+        (self.slice / "memory.events.local").write_text(f"oom {above}\n")
+        (self.job / "memory.events").write_text(f"oom 0\noom_kill {kills}\noom_group_kill 0\n")
+
+
+@pytest.fixture
+def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tree:
+    """Its root is the mount point."""
+    monkeypatch.setattr(cgroup, "mount_point", lambda: str(tmp_path))
+    return Tree(tmp_path)
+
+
+def watch(tree: Tree) -> OomWatch:
+    """One that begins now."""
+    return OomWatch(Place(str(tree.scope), str(tree.job)))
+
+
+def test_own_limit(tree: Tree) -> None:
+    """The scope's own counter rose with the kill."""
+    seen = watch(tree)
+    tree.count(own=1, kills=1)
+    assert seen.look()
+    assert (seen.own, seen.above, seen.kills) == (True, None, 1)
+
+
+def test_the_slice(tree: Tree) -> None:
+    """A counter above rose, and not the scope's."""
+    seen = watch(tree)
+    tree.count(above=3, kills=2)
+    assert seen.look()
+    assert (seen.own, seen.above) == (False, "gravscope.slice")
+
+
+def test_the_machine(tree: Tree) -> None:
+    """No counter rose but the kills."""
+    seen = watch(tree)
+    tree.count(kills=1)
+    assert seen.look()
+    assert (seen.own, seen.above) == (False, None)
+
+
+def test_what_happened_before_does_not_count(tree: Tree) -> None:
+    """A limit that ran out long ago, for another job or under `continue`, is not blamed for the kill of today."""
+    tree.count(above=5)
+    seen = watch(tree)
+    tree.count(own=1, above=5, kills=1)
+    seen.look()
+    for _ in range(3):
+        assert not seen.look()
+    tree.count(own=1, above=5, kills=2)
+    assert seen.look()
+    assert (seen.own, seen.above) == (False, None)
+
+
+def test_a_limit_that_is_just_running_out(tree: Tree) -> None:
+    """A look between the limit's count and the kill's does not lose the reason."""
+    seen = watch(tree)
+    tree.count(own=1)
+    assert not seen.look()
+    tree.count(own=1, kills=1)
+    assert seen.look()
+    assert seen.own

@@ -9,8 +9,9 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from gravscope.commands import unit_limits
 from gravscope.model import Limits
-from gravscope.quantity import INFINITY, Size
+from gravscope.quantity import INFINITY
 
 # what systemd takes on the bus for "no limit" (UINT64_MAX)
 _NO_LIMIT = 2**64 - 1
@@ -29,15 +30,7 @@ def available() -> bool:
 
 def bus_properties(limits: Limits) -> dict[str, int]:
     """`limits` as the manager's properties with their values on the bus: bytes, and CPU time in µs a second."""
-    sizes: dict[str, Size | None] = {
-        "MemoryHigh": limits.mem_high,
-        "MemoryMax": limits.mem_max,
-        "MemorySwapMax": limits.swap_max,
-        "TasksMax": limits.tasks_max,
-        "CPUWeight": limits.cpu_weight,
-        "IOWeight": limits.io_weight,
-    }
-    found = {name: _NO_LIMIT if size == INFINITY else int(size) for name, size in sizes.items() if size is not None}
+    found = {name: _NO_LIMIT if size == INFINITY else int(size) for name, size in unit_limits(limits).items()}
     if limits.cpu_quota is not None:
         found["CPUQuotaPerSecUSec"] = int(limits.cpu_quota * 10_000)
     return found

@@ -47,9 +47,9 @@ def scope_properties(limits: Limits, grace: float) -> dict[str, str]:
     }
 
 
-def limit_properties(limits: Limits) -> dict[str, str]:
-    """systemd's names and spellings for `limits` (systemd.resource-control(5))."""
-    asked: dict[str, Size | float | None] = {
+def unit_limits(limits: Limits) -> dict[str, Size]:
+    """The limits that are set, under systemd's names for them (systemd.resource-control(5)); CPUQuota is apart."""
+    asked = {
         "MemoryHigh": limits.mem_high,
         "MemoryMax": limits.mem_max,
         "MemorySwapMax": limits.swap_max,
@@ -57,7 +57,12 @@ def limit_properties(limits: Limits) -> dict[str, str]:
         "CPUWeight": limits.cpu_weight,
         "IOWeight": limits.io_weight,
     }
-    found = {name: str(value) for name, value in asked.items() if value is not None}
+    return {name: value for name, value in asked.items() if value is not None}
+
+
+def limit_properties(limits: Limits) -> dict[str, str]:
+    """systemd's names and spellings for `limits`."""
+    found = {name: str(value) for name, value in unit_limits(limits).items()}
     if limits.cpu_quota is not None:
         found["CPUQuota"] = f"{_plain(limits.cpu_quota)}%"
     return found

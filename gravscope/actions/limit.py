@@ -33,19 +33,41 @@ def limit(store: Store, job_id: str, limits: Limits, environ: Mapping[str, str],
     with store.cancelling(job_id):
         record = live_supervised(store, job_id)
         _refuse_below_use(record, limits, force=force)
-        if record.unit is not None:
-            _set_properties(record, limits, environ)
-        elif set(changed) - {"mem_max"}:
+        if record.unit is None and set(changed) - {"mem_max"}:
             raise UnsupportedError(
                 f"{job_id} has no unit: only --mem-max, which gravscope's watch holds, can be changed",
                 "a scope can have the others",
             )
-        changes = [*record.limit_changes, LimitChange(at=now(), by=requester(), limits=limits)]
-        try:
-            files.write_atomically(str(store.limits_path(job_id)), msgspec.json.encode(changes))
-        except OSError as error:
-            raise StoreError(f"{store.limits_path(job_id)}: {error.strerror}") from None
-        return taken_over(store, record, lambda found: len(found.limit_changes) == len(changes))
+        change = LimitChange(at=now(), by=requester(), limits=limits)
+        # before it holds: a limit below what is in use may end the job at once, and the record is to say at which limit
+        _put(store, job_id, [*record.limit_changes, change])
+        if record.unit is not None:
+            complaint = _set_properties(record, limits, environ)
+            if complaint is not None:
+                _put(store, job_id, record.limit_changes)
+                raise UnsupportedError(f"{record.unit}: {complaint}")
+            # once more: the supervisor may have read back what held before
+            _put(store, job_id, [*record.limit_changes, change])
+        wanted = len(record.limit_changes) + 1
+        return taken_over(store, record, lambda found: len(found.limit_changes) == wanted and _holds(found, limits))
+
+
+def _put(store: Store, job_id: str, changes: list[LimitChange]) -> None:
+    """Puts the changes beside the record, where the job's supervisor finds them."""
+    try:
+        files.write_atomically(str(store.limits_path(job_id)), msgspec.json.encode(changes))
+    except OSError as error:
+        raise StoreError(f"{store.limits_path(job_id)}: {error.strerror}") from None
+
+
+def _holds(record: JobRecord, limits: Limits) -> bool:
+    """False while the record still has what held before a memory limit was changed."""
+    held = record.effective or {}
+    for name, limit in (("mem_high", limits.mem_high), ("mem_max", limits.mem_max)):
+        value = held.get(name)
+        if isinstance(limit, int) and isinstance(value, int) and value > limit:
+            return False
+    return True
 
 
 def live_supervised(store: Store, job_id: str) -> JobRecord:
@@ -80,13 +102,10 @@ def _refuse_below_use(record: JobRecord, limits: Limits, *, force: bool) -> None
             )
 
 
-def _set_properties(record: JobRecord, limits: Limits, environ: Mapping[str, str]) -> None:
-    properties = commands.limit_properties(limits)
+def _set_properties(record: JobRecord, limits: Limits, environ: Mapping[str, str]) -> str | None:
+    """Changes the unit; None when that went well, else the manager's word against it."""
     environment = host.manager_environment(environ, os.geteuid())
     unit = str(record.unit)
     if bus.available():
-        complaint = bus.set_properties(unit, limits, environment)
-    else:
-        complaint = host.call(commands.systemctl_set_property(unit, properties), environment).complaint
-    if complaint is not None:
-        raise UnsupportedError(f"{unit}: {complaint}")
+        return bus.set_properties(unit, limits, environment)
+    return host.call(commands.systemctl_set_property(unit, commands.limit_properties(limits)), environment).complaint

@@ -60,7 +60,9 @@ def close(request: Request, recorder: Recorder) -> None:
 def _gather(request: Request, watch: Watch) -> tuple[Evidence, dict[str, object]]:
     place = watch.place
     scope_events = place.scope_events()
-    watch.notice.killed()  # what happened since the last look
+    # what happened since the last look
+    watch.notice.new_limits()
+    watch.notice.killed()
     oom_kills, kernel_peak, kernel_cpu = place.oom_kills(), place.peak(), place.cpu_seconds()
     peak = kernel_peak if kernel_peak is not None else watch.peak or None
     code, signal = split_status(watch.status)

@@ -27,11 +27,13 @@ class Notice:
         self.journal = told
         self.events = place.scope_events()
         self.oom = OomWatch(place)
+        limits = recorder.record["limits"]
+        self.first_limits = dict(limits) if isinstance(limits, dict) else {}
         self.wishes_seen: tuple[int, int] | None = None
 
     def look(self, tree: Tree) -> None:
         """One look at everything."""
-        changed = [self._throttled(), self.killed(), self._paused(tree), self._new_limits()]
+        changed = [self._throttled(), self.killed(), self._paused(tree), self.new_limits()]
         if any(changed) or self.recorder.behind:
             self.recorder.write()
         self.journal.mirror()
@@ -73,7 +75,7 @@ class Notice:
         processes = tree.processes()
         return self._flag("paused", bool(processes) and all(process.state == "T" for process in processes))
 
-    def _new_limits(self) -> bool:
+    def new_limits(self) -> bool:
         """Takes over what `gravscope limit` changed; it puts the list of all changes beside the record."""
         try:
             found = os.stat(self.request.limits_path)
@@ -85,13 +87,14 @@ class Notice:
         self.wishes_seen = (found.st_ino, found.st_mtime_ns)
         if not isinstance(changes, list):
             return False
-        limits = self.recorder.record["limits"]
+        limits = dict(self.first_limits)
         for change in changes:
-            if isinstance(limits, dict) and isinstance(change, dict) and isinstance(change.get("limits"), dict):
+            if isinstance(change, dict) and isinstance(change.get("limits"), dict):
                 limits.update({name: value for name, value in change["limits"].items() if value is not None})
-        if isinstance(limits, dict):
-            self.request.mem_high = limits["mem_high"] if isinstance(limits["mem_high"], int) else None
-            self.request.mem_max = limits["mem_max"] if isinstance(limits["mem_max"], int) else None
+        high, most = limits.get("mem_high"), limits.get("mem_max")
+        self.request.mem_high = high if isinstance(high, int) else None
+        self.request.mem_max = most if isinstance(most, int) else None
+        self.recorder.update(limits=limits)
         self.recorder.update(limit_changes=changes)
         agree(self.request, self.recorder, self.place)
         return True

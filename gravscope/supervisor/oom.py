@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+import time
 
 from gravscope import cgroup
 from gravscope.supervisor.place import Place
+
+# Seconds that may lie between a limit's running out and the kill that it leads to: a machine in trouble is slow.
+WINDOW = 10.0
 
 
 class OomWatch:
     """Counts the kernel's kills, and says of the last of them whose limit it was.
 
     A limit that runs out counts as `oom` in its own cgroup (memory.events.local) some time before the kill counts as
-    `oom_kill` in the victim's. What a kill is compared with is therefore the look before the last: neither a limit
-    that ran out long ago nor one that is just doing so is mistaken.
+    `oom_kill` in the victim's. The scope's own count that has led to no kill yet explains the next one. A count further
+    up may be another job's, so there only what happened within the last seconds does.
     """
 
     def __init__(self, place: Place) -> None:
@@ -22,19 +26,26 @@ class OomWatch:
         self.own = False
         self.above: str | None = None
         """The name of the cgroup above the job's whose limit it was, such as gravscope.slice."""
-        self._last = self._before_last = _oom_counts(place.scope)
+        self._explained = _oom_counts(place.scope)
+        # what was counted at the beginning of this window and of the next one
+        self._before = self._then = self._explained
+        self._turn = time.monotonic() + WINDOW
 
     def look(self) -> bool:
         """True if there are new kills since the last look."""
-        counts = _oom_counts(self.place.scope)
         kills = self.place.oom_kills() or 0
+        counts = _oom_counts(self.place.scope)  # read after the kills, so that it holds what led to them
         risen = kills > self.kills
         if risen:
             self.kills = kills
-            grown = [folder for folder, count in counts.items() if count > self._before_last.get(folder, 0)]
-            self.own = self.place.scope in grown
+            scope = self.place.scope or ""
+            self.own = counts.get(scope, 0) > self._explained.get(scope, 0)
+            grown = [folder for folder, count in counts.items() if count > self._before.get(folder, 0)]
             self.above = None if self.own or not grown else os.path.basename(grown[0])
-        self._before_last, self._last = self._last, counts
+            self._explained = self._before = self._then = counts
+        elif time.monotonic() > self._turn:
+            self._before, self._then = self._then, counts
+            self._turn = time.monotonic() + WINDOW
         return risen
 
 

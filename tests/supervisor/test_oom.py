@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from gravscope import cgroup
+from gravscope.supervisor import oom
 from gravscope.supervisor.oom import OomWatch
 from gravscope.supervisor.place import Place
 
@@ -65,23 +66,38 @@ def test_the_machine(tree: Tree) -> None:
 
 
 def test_what_happened_before_does_not_count(tree: Tree) -> None:
-    """A limit that ran out long ago, for another job or under `continue`, is not blamed for the kill of today."""
+    """A limit that ran out before, for another job or for a kill that was survived, is not blamed for the next one."""
     tree.count(above=5)
     seen = watch(tree)
     tree.count(own=1, above=5, kills=1)
-    seen.look()
-    for _ in range(3):
-        assert not seen.look()
+    assert seen.look()
+    assert seen.own
     tree.count(own=1, above=5, kills=2)
     assert seen.look()
     assert (seen.own, seen.above) == (False, None)
 
 
-def test_a_limit_that_is_just_running_out(tree: Tree) -> None:
-    """A look between the limit's count and the kill's does not lose the reason."""
+def test_another_jobs_kill_is_forgotten_in_time(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A limit above that ran out for another job explains a kill of ours soon after, and none much later."""
+    now = [1000.0]
+    monkeypatch.setattr(oom.time, "monotonic", lambda: now[0])
+    seen = watch(tree)
+    tree.count(above=1)
+    for _ in range(3):
+        now[0] += oom.WINDOW + 1
+        assert not seen.look()
+    tree.count(above=1, kills=1)
+    assert seen.look()
+    assert (seen.own, seen.above) == (False, None)
+
+
+@pytest.mark.parametrize("looks", [1, 2, 50])
+def test_a_limit_that_is_just_running_out(tree: Tree, looks: int) -> None:
+    """Looks between the limit's count and the kill's, however many, do not lose the reason."""
     seen = watch(tree)
     tree.count(own=1)
-    assert not seen.look()
+    for _ in range(looks):
+        assert not seen.look()
     tree.count(own=1, kills=1)
     assert seen.look()
     assert seen.own

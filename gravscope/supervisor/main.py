@@ -51,18 +51,22 @@ def main(request_fd: int) -> None:
     _answer(request, {})
     told.event(journal.STARTED, f"job {request.record['id']} started: pid {child.pid}")
     watch.run(child.pid)
+    _end(request, recorder, watch)
+    told.mirror(last=True)
+    told.event(journal.ENDED, f"job {request.record['id']} {request.record['state']}: {request.record['reason']}")
+
+
+def _end(request: Request, recorder: Recorder, watch: Watch) -> None:
+    """The end of a job that ran. A fault of ours in gathering evidence does not make the command's own end unknown."""
     try:
         finish(request, recorder, watch)
     except Exception as error:
-        # a fault of ours does not make the command's own end unknown
         code, number = split_status(watch.status)
         outcome = decide(Evidence(exit_code=code, signal=number))
         recorder.warn(f"gravscope failed to gather all evidence: {error!r}")
         recorder.update(state=outcome.state, reason=outcome.reason, exit_code=code, signal=number)
         recorder.update(ended=timestamp(time.time()))
         close(request, recorder)
-    told.mirror(last=True)
-    told.event(journal.ENDED, f"job {request.record['id']} {request.record['state']}: {request.record['reason']}")
 
 
 def _give_up(request: Request, recorder: Recorder, outcome: Outcome) -> None:

@@ -7,10 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.private_manager.manager import UserManager
 from tests.support import Gravscope, ManagedGravscope
 
+# no example has a time limit: no test depends on the machine's speed
+settings.register_profile("gravscope", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("gravscope")
 STRICT = os.environ.get("GRAVSCOPE_STRICT") == "1"
 pytest_plugins = ["tests.private_manager.fixture"]
 

@@ -142,3 +142,19 @@ def test_dry_run_can_be_pasted(guest: GuestGravscope) -> None:
         systemctl("stop", unit)
         shell.wait(60)
     assert properties(guest.record(guest.start(*words))["unit"], *names) == pasted
+
+
+def test_a_controller_that_is_not_delegated(guest: GuestGravscope) -> None:
+    """io is not handed to user managers by default: its limit is refused in one line that says what to type."""
+    done = guest("run", "-n", "io", "--launcher", "scope", "--io-weight", "50", "--", "true")
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (5, "", 1)
+    assert "--io-weight: the io controller is not delegated" in done.stderr
+    assert "gravscope units install --system-dropin" in done.stderr
+    assert not list(guest.folder.rglob("*.json"))
+
+
+def test_weights_reach_the_kernel(guest: GuestGravscope) -> None:
+    """A share of CPU is read back from the job's scope."""
+    job = guest.start("-n", "share", "--cpu-weight", "50", "--", "sleep", "1000")
+    assert guest.record(job)["effective"]["cpu_weight"] == 50
+    assert guest("cancel", job).returncode == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from tests.support import Gravscope, ManagedGravscope
 # no example has a time limit: no test depends on the machine's speed
 settings.register_profile("gravscope", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("gravscope")
+# A shell that starts something in the background lets it ignore SIGINT, and so would all that the tests start
+signal.signal(signal.SIGINT, signal.default_int_handler)
 STRICT = os.environ.get("GRAVSCOPE_STRICT") == "1"
 pytest_plugins = ["tests.private_manager.fixture"]
 

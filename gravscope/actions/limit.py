@@ -43,13 +43,17 @@ def limit(store: Store, job_id: str, limits: Limits, environ: Mapping[str, str],
         _put(store, job_id, [*record.limit_changes, change])
         if record.unit is not None:
             complaint = _set_properties(record, limits, environ)
-            if complaint is not None:
+            # a unit that is gone meanwhile, perhaps of this very limit, is no refusal: the job has ended
+            if complaint is not None and settled(store, store.read(job_id)).live:
                 _put(store, job_id, record.limit_changes)
                 raise UnsupportedError(f"{record.unit}: {complaint}")
             # once more: the supervisor may have read back what held before
             _put(store, job_id, [*record.limit_changes, change])
         wanted = len(record.limit_changes) + 1
-        return taken_over(store, record, lambda found: len(found.limit_changes) == wanted and _holds(found, limits))
+        found = taken_over(store, record, lambda found: len(found.limit_changes) == wanted and _holds(found, limits))
+        if not found.live:
+            store.release(job_id)  # it ended meanwhile, perhaps of this very limit: what we put beside it is not left
+        return found
 
 
 def _put(store: Store, job_id: str, changes: list[LimitChange]) -> None:

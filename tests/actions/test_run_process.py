@@ -20,7 +20,7 @@ HOG = "import sys, time; x = b'x' * (int(sys.argv[1]) << 20); print('full', flus
 POOL = "import os; [os.fork() or time.sleep(1000) for _ in range(4)]"
 
 
-# signals 32 and 33 belong to the C library, which lets nobody set them (nptl(7)): whatever pytest was started with stays
+# signals 32 and 33 are the C library's, which lets nobody set them (nptl(7)): what pytest was started with stays
 RESERVED = 0b11 << 31
 
 

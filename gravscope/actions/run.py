@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from gravscope import files, host, proc
-from gravscope.actions.settle import live_records, survivors, unsupervised
+from gravscope.actions.settle import conclude, live_records, survivors, unsupervised
 from gravscope.commands import unit_name
 from gravscope.errors import GravscopeError, RefusedError, StoreError, UnsupportedError, UsageError
 from gravscope.launchers import Launch, scope
@@ -92,8 +92,15 @@ def _launch(begun: Begun, environ: Mapping[str, str]) -> JobRecord:
         if answer.news is not None:
             return _confirmed(record, answer)
         complaint = answer.error or ""
-        if survivors(record):
-            return unsupervised(begun.store, record)
+        known = begun.store.read(record.id)  # a supervisor that has died since may have got further than we know
+        if survivors(known):
+            return unsupervised(begun.store, known)
+        if known.supervisor_pid is not None:
+            conclude(begun.store, known)
+            begun.store.release(known.id)
+            raise UnsupportedError(
+                f"{known.id}: its supervisor ended while starting it", f"type: gravscope show {known.id}"
+            )
         if unit_is_taken(complaint) and launch.unit == unit_name(record.id):
             # a left-over, or a job of the same name and second in another folder: a name that nobody else can have
             launches.insert(0, scope.rename(launch, unit_name(f"{record.id}-{os.urandom(4).hex()}")))

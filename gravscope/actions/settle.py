@@ -44,7 +44,7 @@ def _settle(store: Store, record: JobRecord, left: list[proc.Stat]) -> None:
         if left:
             unsupervised(store, record)
         else:
-            _conclude(store, record)
+            conclude(store, record)
 
 
 def _supervisor_is_gone(record: JobRecord) -> bool:
@@ -113,7 +113,8 @@ def unsupervised(store: Store, record: JobRecord) -> JobRecord:
     return record
 
 
-def _conclude(store: Store, record: JobRecord) -> None:
+def conclude(store: Store, record: JobRecord) -> None:
+    """Writes the end of a job of which nothing is left and which nobody is in charge of."""
     cancel = store.read_cancel(record.id)
     rebooted = record.boot_id != proc.boot_id()
     if record.state == "starting" and record.supervisor_pid is None and not rebooted:

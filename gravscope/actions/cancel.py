@@ -13,10 +13,9 @@ import signal
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 
 from gravscope import cgroup, commands, host, proc
-from gravscope.actions.settle import job_folder, settled, survivors, unit_folder
+from gravscope.actions.settle import job_folder, now, settled, survivors, unit_folder
 from gravscope.errors import GravscopeError, StoreError, UnsupportedError
 from gravscope.model import OLDER_DISPATCHER, Cancel, CancelStep, JobRecord
 from gravscope.outcome import KILL_ALL, KILL_GROUP, STOP_UNIT, TERM_GROUP, THAW
@@ -51,11 +50,6 @@ def cancel(store: Store, job_id: str, environ: Mapping[str, str], grace: float |
         if not record.live:
             store.release(job_id)
     return Cancelled(record, had_ended)
-
-
-def now() -> str:
-    """This moment, as records write it."""
-    return datetime.now().astimezone().isoformat(timespec="milliseconds")
 
 
 def requester() -> str:

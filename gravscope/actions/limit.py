@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from gravscope import bus, commands, files, host, proc
-from gravscope.actions.cancel import now, requester
-from gravscope.actions.settle import settled
+from gravscope.actions.cancel import requester
+from gravscope.actions.settle import now, settled
 from gravscope.actions.status import memory_now
 from gravscope.errors import RefusedError, StoreError, UnsupportedError, UsageError
 from gravscope.model import OLDER_DISPATCHER, JobRecord, LimitChange, Limits

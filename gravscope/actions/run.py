@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from gravscope import files, host, proc
+from gravscope.actions import settle
 from gravscope.actions.settle import conclude, live_records, survivors, unsupervised
 from gravscope.commands import unit_name
 from gravscope.errors import GravscopeError, RefusedError, StoreError, UnsupportedError, UsageError
@@ -120,7 +121,7 @@ def _never_started(store: Store, record: JobRecord, complaint: str) -> Gravscope
     """Ends the record of a job whose launcher failed before there was a supervisor."""
     record.state = "never-started"
     record.reason = f"{record.launcher}: {printable(complaint)}"
-    record.ended = datetime.now().astimezone().isoformat(timespec="milliseconds")
+    record.ended = settle.now()
     store.write(record)
     store.release(record.id)
     hint = (

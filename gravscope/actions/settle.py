@@ -20,6 +20,11 @@ from gravscope.store import Store, each_readable
 UNSUPERVISED = "its supervisor is gone; it still runs, and how it ends will not be known for certain"
 
 
+def now() -> str:
+    """This moment, as records write it."""
+    return datetime.now().astimezone().isoformat(timespec="milliseconds")
+
+
 def settled(store: Store, record: JobRecord) -> JobRecord:
     """`record` as it really stands. Writes it if it had been left behind by whoever was in charge of it."""
     if not record.live or record.schema == OLDER_DISPATCHER:
@@ -130,7 +135,7 @@ def conclude(store: Store, record: JobRecord) -> None:
     outcome = decide(evidence)
     record.state, record.reason = outcome.state, outcome.reason  # type: ignore[assignment]
     record.cancel = cancel or record.cancel
-    record.ended = datetime.now().astimezone().isoformat(timespec="milliseconds")
+    record.ended = now()
     store.write(record)
 
 
@@ -141,6 +146,6 @@ def live_records(store: Store) -> list[JobRecord]:
     found = []
     for record in each_readable(store, ids):
         with contextlib.suppress(GravscopeError):  # one that cannot be settled hides no other
-            if isinstance(record, JobRecord) and (now := settled(store, record)).live:
-                found.append(now)
+            if isinstance(record, JobRecord) and (standing := settled(store, record)).live:
+                found.append(standing)
     return found

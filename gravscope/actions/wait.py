@@ -7,7 +7,7 @@ import os
 import re
 import select
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import BinaryIO
 
 from gravscope import proc
@@ -84,14 +84,28 @@ def sleep_until_end(record: JobRecord, longest: float) -> bool:
     A job without a supervisor is watched by the ends of its processes.
     """
     longest = min(longest, LONGEST_SLEEP)
-    pid = record.supervisor_pid
-    supervised = pid is not None and proc.is_process(pid, record.supervisor_start_ticks)
-    handles = [handle for one in ([pid] if pid and supervised else []) if (handle := _open_process(one)) is not None]
-    if not handles:
-        handles = [handle for found in survivors(record)[:64] if (handle := _open_process(found.pid)) is not None]
-    if not handles:
+    pids = supervisors([record]) or [found.pid for found in survivors(record)[:64]]
+    if not pids:
         time.sleep(min(longest, LOOK_AGAIN))
         return False
+    return sleep_until_any_ends(pids, longest)
+
+
+def supervisors(records: Iterable[JobRecord]) -> list[int]:
+    """The pids of those supervisors of live jobs that are alive."""
+    alive = (record for record in records if record.live)
+    return [
+        record.supervisor_pid
+        for record in alive
+        if record.supervisor_pid and proc.is_process(record.supervisor_pid, record.supervisor_start_ticks)
+    ]
+
+
+def sleep_until_any_ends(pids: Sequence[int], longest: float) -> bool:
+    """Sleeps until one of the processes ends, an event of the kernel (pidfd_open(2)), or `longest` seconds."""
+    handles = [handle for pid in pids if (handle := _open_process(pid)) is not None]
+    if len(handles) < len(pids):
+        longest = min(longest, LOOK_AGAIN)  # one has ended already, or the kernel is older than pidfds
     try:
         poll = select.poll()
         for handle in handles:

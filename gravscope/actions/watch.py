@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import select
-import time
 from collections.abc import Iterator, Sequence
 
-from gravscope import proc
 from gravscope.actions.status import Standing, status
+from gravscope.actions.wait import sleep_until_any_ends, supervisors
 from gravscope.errors import GravscopeError
 from gravscope.store import Store
 
@@ -21,7 +18,8 @@ def watch(store: Store, job_ids: Sequence[str] = ()) -> Iterator[list[Standing |
     while True:
         found = status(store, job_ids)
         yield found
-        _sleep(found, LOOK_AGAIN)
+        records = [item.record for item in found if isinstance(item, Standing)]
+        sleep_until_any_ends(supervisors(records), LOOK_AGAIN)
 
 
 def changes(before: dict[str, str], found: list[Standing | GravscopeError]) -> list[Standing]:
@@ -35,23 +33,3 @@ def changes(before: dict[str, str], found: list[Standing | GravscopeError]) -> l
                 before[record.id] = told
                 news.append(item)
     return news
-
-
-def _sleep(found: list[Standing | GravscopeError], longest: float) -> None:
-    """Until a supervisor ends, which is an event of the kernel (pidfd_open(2)), or `longest` seconds."""
-    poll, handles = select.poll(), []
-    try:
-        for item in found:
-            if isinstance(item, Standing) and item.record.live:
-                record = item.record
-                if record.supervisor_pid and proc.is_process(record.supervisor_pid, record.supervisor_start_ticks):
-                    try:
-                        handles.append(os.pidfd_open(record.supervisor_pid))
-                    except OSError:
-                        continue
-                    poll.register(handles[-1], select.POLLIN)
-        deadline = time.monotonic() + longest
-        poll.poll(max(0.0, 1000 * (deadline - time.monotonic())))
-    finally:
-        for handle in handles:
-            os.close(handle)

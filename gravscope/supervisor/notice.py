@@ -96,17 +96,21 @@ class Notice:
         self.request.mem_max = most if isinstance(most, int) else None
         self.recorder.update(limits=limits)
         self.recorder.update(limit_changes=changes)
-        agree(self.request, self.recorder, self.place)
+        agree(self.request, self.recorder, self.place, changing=True)
         return True
 
 
-def agree(request: Request, recorder: Recorder, place: Place) -> None:
-    """Takes into the record what limits really hold, and who holds them."""
+def agree(request: Request, recorder: Recorder, place: Place, *, changing: bool = False) -> None:
+    """Takes into the record what limits really hold, and who holds them.
+
+    While they are `changing`, what is asked for and what holds may differ for a moment, since a change is put beside
+    the record before the kernel has it: where the kernel can hold a limit, the watch then does not step in.
+    """
     effective = place.effective()
     held = effective or {}
     asked = {"mem_high": request.mem_high, "mem_max": request.mem_max}
     missing = [name for name, limit in asked.items() if limit is not None and not _holds(held.get(name), limit)]
-    request.watched = "mem_max" in missing
+    request.watched = "mem_max" in missing and not (changing and place.limits_memory())
     kernel = any(isinstance(held.get(name), int) for name in asked)
     recorder.update(effective=effective, enforcement="watch" if request.watched else "kernel" if kernel else "none")
     if "mem_high" in missing:

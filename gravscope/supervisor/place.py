@@ -31,6 +31,10 @@ class Place:
         root = cgroup.mount_point()
         return None if self.scope is None or root is None else cgroup.effective(self.scope, root)
 
+    def limits_memory(self) -> bool:
+        """Whether the kernel can hold a memory limit of ours: the scope has the memory controller."""
+        return self.scope is not None and os.path.exists(f"{self.scope}/memory.max")
+
     def events(self) -> dict[str, int]:
         """memory.events of the job; empty where there is no memory controller."""
         folder = self.job or self.scope

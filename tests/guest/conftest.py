@@ -87,7 +87,8 @@ class Machine:
         given = 0
         while True:
             trouble = self.trouble()  # asked before the last read, so that nothing is missed
-            self.take_reports()
+            for machine in running(self.config):  # each one's sign of life is when we saw it
+                machine.take_reports()
             for report in self.reports.get(item.nodeid, [])[given:]:
                 given += 1
                 self.failed |= report.failed
@@ -171,7 +172,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the cases last, machine by machine, in the order in which the guests run them."""
+    """Put the cases last, machine by machine, in the order in which each guest runs them."""
     cases = [item for item in items if is_case(item)]
     machines = list(dict.fromkeys(map(machine_of, cases)))
     cases.sort(key=lambda item: (machines.index(machine_of(item)), user_of(item)))
@@ -179,23 +180,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def machine_for(item: pytest.Item) -> Machine | Unavailable:
-    """The guest that this test runs in: booted now if it is the first of its tests, and then the only one."""
-    machines, wanted = item.config.stash[MACHINES], machine_of(item)
-    if wanted not in machines:
-        end_machines(item.config)
-        items = [other for other in item.session.items if is_case(other) and machine_of(other) == wanted]
-        try:
-            machines[wanted] = Machine(item.config, dict(wanted), items)
-        except Unavailable as reason:
-            machines[wanted] = reason
-    return machines[wanted]
+    """The guest that this test runs in. All of them are booted with the first test, side by side: each has one CPU,
+    and the host waits for them in turn."""
+    machines = item.config.stash[MACHINES]
+    if not machines:
+        cases = [other for other in item.session.items if is_case(other)]
+        for wanted in dict.fromkeys(map(machine_of, cases)):
+            items = [other for other in cases if machine_of(other) == wanted]
+            try:
+                machines[wanted] = Machine(item.config, dict(wanted), items)
+            except Unavailable as reason:
+                machines[wanted] = reason
+    return machines[machine_of(item)]
 
 
-def end_machines(config: pytest.Config) -> None:
-    """End every guest that runs and keep what is to be said about it."""
-    for machine in config.stash[MACHINES].values():
-        if isinstance(machine, Machine) and machine.guest.folder.name not in config.stash[FOLLOWING]:
-            config.stash[FOLLOWING] += [machine.guest.folder.name, machine.end()]
+def running(config: pytest.Config) -> list[Machine]:
+    """Every guest that was booted."""
+    return [machine for machine in config.stash[MACHINES].values() if isinstance(machine, Machine)]
 
 
 def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
@@ -215,11 +216,11 @@ def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Leave no guest running."""
-    end_machines(session.config)
+    """Leave no guest running, and keep what is to be said about each."""
+    session.config.stash[FOLLOWING] += [machine.end() for machine in running(session.config)]
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:  # noqa: ANN401 - not public
     """Say how long the guests took, and where the failed ones left their journals."""
-    for line in config.stash[FOLLOWING][1::2]:
+    for line in config.stash[FOLLOWING]:
         terminalreporter.write_line(line)

@@ -11,12 +11,15 @@ import os
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 TICKS = os.sysconf("SC_CLK_TCK")
+# PF_FORKNOEXEC in the kernel's include/linux/sched.h, where proc(5) sends one for the meaning of `flags`: it was forked
+# and has not called exec since. Still there in a zombie.
+FORKNOEXEC = 0x40
 
 
 class Stat:
     """The fields of /proc/PID/stat that gravscope uses; `start_ticks` counts clock ticks since boot."""
 
-    __slots__ = ("cpu_ticks", "pgid", "pid", "ppid", "session", "start_ticks", "state")
+    __slots__ = ("cpu_ticks", "execed", "pgid", "pid", "ppid", "session", "start_ticks", "state")
 
     def __init__(self, text: str) -> None:
         # the command name stands in parentheses and may itself hold spaces and parentheses
@@ -27,6 +30,7 @@ class Stat:
         self.ppid = int(fields[1])
         self.pgid = int(fields[2])
         self.session = int(fields[3])
+        self.execed = not int(fields[6]) & FORKNOEXEC
         # utime, stime and those of children that were waited for
         self.cpu_ticks = sum(int(field) for field in fields[11:15])
         self.start_ticks = int(fields[19])

@@ -17,7 +17,8 @@ class OomWatch:
 
     A limit that runs out counts as `oom` in its own cgroup (memory.events.local) some time before the kill counts as
     `oom_kill` in the victim's. The scope's own count that has led to no kill yet explains the next one. A count further
-    up may be another job's, so there only what happened within the last seconds does.
+    up may be another job's, so there only what happened within the last seconds does. Where the kernel kills the whole
+    job at once (memory.oom.group), it counts one process after the other: all of that is the first kill's.
     """
 
     def __init__(self, place: Place) -> None:
@@ -30,14 +31,16 @@ class OomWatch:
         # what was counted at the beginning of this window and of the next one
         self._before = self._then = self._explained
         self._turn = time.monotonic() + WINDOW
+        self._at_once = place.dies_at_once()
 
     def look(self) -> bool:
         """True if there are new kills since the last look."""
         kills = self.place.oom_kills() or 0
         counts = _oom_counts(self.place.scope)  # read after the kills, so that it holds what led to them
         risen = kills > self.kills
-        if risen:
-            self.kills = kills
+        first = self.kills == 0
+        self.kills = max(kills, self.kills)
+        if risen and (first or not self._at_once):
             scope = self.place.scope or ""
             self.own = counts.get(scope, 0) > self._explained.get(scope, 0)
             grown = [folder for folder, count in counts.items() if count > self._before.get(folder, 0)]

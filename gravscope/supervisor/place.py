@@ -64,6 +64,10 @@ class Place:
         kills = events.get("oom_kill")
         return max(1, kills - events.get("oom_group_kill", 0)) if kills else kills
 
+    def dies_at_once(self) -> bool:
+        """Whether the kernel kills all of the job when it kills one of its processes for memory."""
+        return self.job is not None and cgroup.read_number(self.job, "memory.oom.group") == 1
+
     def limit_peak(self) -> int | None:
         """The most that ever counted against the limit, ours too, less the file pages that are still there: those
         had given way to anything that needed the room. None where it is not measured."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 
-from gravscope import cgroup
+from gravscope import cgroup, proc
 from gravscope.supervisor import kernel
 from gravscope.supervisor.request import Request
 
@@ -39,15 +39,22 @@ class Child:
     def execute(self) -> None:
         """Lets it go on, and returns once the command has been exec'd. Raises SpawnError if it could not be.
 
-        The pipe closes by itself when exec succeeds, so silence is the proof of it.
+        The pipe closes by itself when exec succeeds; but also when the child is killed before.
         """
-        os.write(self._go, b"!")
+        try:
+            os.write(self._go, b"!")
+        except BrokenPipeError:
+            pass  # it is gone already
         os.close(self._go)
         with os.fdopen(self.complaints, "rb") as pipe:
             complaint = pipe.read()
         if complaint:
             os.waitpid(self.pid, 0)
             raise SpawnError(_explain(complaint, self.request))
+        found = proc.stat(self.pid)
+        if found is not None and not found.execed:
+            _pid, status = os.waitpid(self.pid, 0)
+            raise SpawnError(f"ended by signal {os.WTERMSIG(status)} before it was exec'd")
 
 
 def _child(request: Request, job_cgroup: str | None, go: int, complain: int) -> None:

@@ -49,6 +49,18 @@ def test_own_limit(tree: Tree) -> None:
     assert (seen.own, seen.above, seen.kills) == (True, None, 1)
 
 
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_kill_that_is_seen_in_the_middle(tree: Tree, at_once: bool) -> None:
+    """A whole job that is killed is counted process by process: the later ones are the first one's, not the machine's."""
+    (tree.job / "memory.oom.group").write_text(f"{int(at_once)}\n")
+    seen = watch(tree)
+    tree.count(own=1, kills=1)
+    assert seen.look()
+    tree.count(own=1, kills=3)
+    assert seen.look()
+    assert (seen.own, seen.kills) == (at_once, 3)
+
+
 def test_the_slice(tree: Tree) -> None:
     """A counter above rose, and not the scope's."""
     seen = watch(tree)

@@ -142,6 +142,12 @@ class JobRecord(msgspec.Struct, kw_only=True):
                 datetime.fromisoformat(text)
 
     @property
+    def own_unit(self) -> str | None:
+        """The unit, once the supervisor has said that it lives in it: before that, one of this name may be the unit of a
+        job in another folder, started in the same second."""
+        return self.unit if self.supervisor_pid is not None else None
+
+    @property
     def live(self) -> bool:
         """True until the job has ended, as far as this record knows."""
         return self.state in LIVE_STATES

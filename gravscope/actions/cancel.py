@@ -126,7 +126,8 @@ class Ladder:
         return self._end(step, error="; ".join(refused) or None, over=False)
 
     def _stop_unit(self) -> bool:
-        if self.record.unit is None:
+        unit = self.record.own_unit
+        if unit is None:
             return False
         step = self._begin(STOP_UNIT)
         try:
@@ -134,7 +135,7 @@ class Ladder:
         except UnsupportedError as error:
             return self._end(step, error=error.message, over=False)
         patience = self.record.grace + commands.STOP_MARGIN + host.PATIENCE
-        stopped = host.call(commands.systemctl_stop(self.record.unit), environment, patience)
+        stopped = host.call(commands.systemctl_stop(unit), environment, patience)
         over = stopped.status == 0 and self._wait(AFTER_KILL)
         return self._end(step, stopped.complaint or "the job was still there", over)
 

@@ -90,7 +90,7 @@ def job_folder(record: JobRecord) -> str | None:
 def unit_folder(record: JobRecord) -> str | None:
     """The cgroup folder of the job's scope, as the manager tells it; None if there is none any more."""
     root = cgroup.mount_point()
-    if record.unit is None or root is None:
+    if record.own_unit is None or root is None:
         return None
     path = unit_properties(record, os.environ).get("ControlGroup")
     return f"{root}{path}" if path and os.path.isdir(f"{root}{path}") else None  # noqa: PTH112 (a kernel path)
@@ -98,14 +98,14 @@ def unit_folder(record: JobRecord) -> str | None:
 
 def unit_properties(record: JobRecord, environ: Mapping[str, str]) -> dict[str, str]:
     """What the manager knows of the job's unit; empty where it does not answer."""
-    if record.unit is None:
+    if record.own_unit is None:
         return {}
     try:
         environment = host.manager_environment(environ, os.geteuid())
     except UnsupportedError:
         return {}
     wanted = ["ActiveState", "SubState", "Result", "ControlGroup", "LoadState"]
-    shown = host.call(commands.systemctl_show(record.unit, wanted), environment)
+    shown = host.call(commands.systemctl_show(record.own_unit, wanted), environment)
     return commands.parse_properties(shown.out) if shown.status == 0 else {}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -146,6 +147,24 @@ def test_a_unit_of_that_name_is_there_already(managed: ManagedGravscope) -> None
         assert (record["state"], record["launcher"]) == ("never-started", "scope")
     finally:
         managed.systemctl("stop", "blocker.service")
+
+
+def test_a_unit_of_another_folders_job(managed: ManagedGravscope) -> None:
+    """A record whose launch died before its supervisor was there may name a unit that another job of the same second
+    has: it is told as never started, and neither looking at it nor cancelling it touches that job."""
+    job = managed.start("-n", "x", "--", "sleep", "1000")
+    record = managed.record(job)
+    other = ManagedGravscope(managed.manager)
+    other.environ |= {"GRAVSCOPE_JOBS_DIR": str(other.jobs_dir), "GRAVSCOPE_LOG_DIR": str(other.log_dir)}
+    unknown = {"supervisor_pid": None, "supervisor_start_ticks": None, "pid": None, "pgid": None, "start_ticks": None}
+    twin = record | unknown | {"state": "starting", "invocation_id": "0" * 32, "started": None, "effective": None}
+    other("status")
+    managed.manager.run(["mkdir", "-p", str(other.jobs_dir)])
+    managed.manager.run(["tee", str(other.jobs_dir / f"{job}.json")], input=json.dumps(twin))
+    cancelled = other("cancel", job)
+    assert other.record(job)["state"] == "never-started", cancelled.stderr
+    assert alive(record["pid"])
+    assert managed.record(job)["state"] == "running"
 
 
 def refusing_systemd_run(managed: ManagedGravscope) -> dict[str, str]:

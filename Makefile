@@ -13,7 +13,7 @@ PERMUTATIONS ?=
 include gravscope.mk
 RUN = env $(MEMSAFE_ENV) $(BIN)/python
 
-.PHONY: help setup demo test test-guest guest-shell lint rep6-ab-fast rep6-ab-full progress clean
+.PHONY: help setup demo test test-guest guest-shell crash-matrix lint rep6-ab-fast rep6-ab-full progress clean
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
 	@echo 'Every target X has a twin X-bg that runs it as a job (make rep6-ab-full-bg), and there are'
@@ -40,6 +40,10 @@ test-guest: setup ## only the tests in the guest machine; GUEST_OPTIONS for pyte
 guest-shell: setup ## a shell in the guest machine; MEM=400M for a smaller one
 	@bash scripts/setup_test.sh $(VENV)
 	@PATH=$(CURDIR)/$(BIN):$$PATH tests/guest/guest shell $(if $(MEM),--mem $(MEM))
+
+crash-matrix: setup ## SIGKILL at every step of a job's life and MOMENTS=500 random moments; LAUNCHER=scope; SEED=1
+	@bash scripts/setup_test.sh $(VENV)
+	@$(BIN)/python -m tests.crash --both $(if $(LAUNCHER),--launcher $(LAUNCHER)) $(if $(MOMENTS),--random $(MOMENTS)) $(if $(SEED),--seed $(SEED))
 
 lint: setup ## ruff and mypy
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

@@ -52,7 +52,9 @@ def test_with_gravscope_tmux_lives(guest: GuestGravscope) -> None:
         assert record["effective"]["mem_max"] == 60 * MIB
         assert 40 * MIB < record["peak_memory"] <= 60 * MIB
         assert record["peak_memory_source"] == "kernel"
-        assert (record["memory_events"]["oom"], record["memory_events"]["oom_group_kill"]) == (1, 1)
+        assert record["memory_events"]["oom_group_kill"] == 1
+        # allocations that fail while the victim is still dying count too (cgroup-v2.rst: "was about to fail")
+        assert record["memory_events"]["oom"] >= 1
         assert record["memory_events"]["oom_kill"] >= 1
         server.type(f"{typed_gravscope()} run -n next -- true")
         assert ended_job(guest, "next")["state"] == "succeeded"

@@ -1,0 +1,1 @@
+"""`make bench`: gravscope beside what people would use instead, in one run, as ratios."""

@@ -13,7 +13,7 @@ PERMUTATIONS ?=
 include gravscope.mk
 RUN = env $(MEMSAFE_ENV) $(BIN)/python
 
-.PHONY: help setup demo test test-guest guest-shell crash-matrix lint rep6-ab-fast rep6-ab-full progress clean
+.PHONY: help setup demo test test-guest guest-shell crash-matrix bench lint rep6-ab-fast rep6-ab-full progress clean
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
 	@echo 'Every target X has a twin X-bg that runs it as a job (make rep6-ab-full-bg), and there are'
@@ -44,6 +44,10 @@ guest-shell: setup ## a shell in the guest machine; MEM=400M for a smaller one
 crash-matrix: setup ## SIGKILL at every step of a job's life and MOMENTS=500 random moments; LAUNCHER=scope; SEED=1
 	@bash scripts/setup_test.sh $(VENV)
 	@$(BIN)/python -m tests.crash --both $(if $(LAUNCHER),--launcher $(LAUNCHER)) $(if $(MOMENTS),--random $(MOMENTS)) $(if $(SEED),--seed $(SEED))
+
+bench: setup ## gravscope beside what people would use instead, as ratios; SECONDS=180, JSON=FILE, ONLY=launching, QUICK=1
+	@bash scripts/setup_bench.sh
+	@$(BIN)/python -m tests.bench $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(JSON),--json $(JSON))
 
 lint: setup ## ruff and mypy
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

@@ -3,7 +3,7 @@
 #   X-bg                   every target X as a job of its own, named X with - as _; variables given to make pass through
 #   jobs-run NAME= CMD=    any shell string as a job
 #   jobs-status            jobs-logs NAME=            jobs-cancel NAME=
-#   start, continue        the coding agent (AGENT, START_ARGS, CONTINUE_ARGS) in a session of its own
+#   start, continue        the coding agent (AGENT, START_ARGS, CONTINUE_ARGS) in a scope or a session of its own
 #
 # JOB_OPTIONS is for gravscope run (JOB_OPTIONS="--mem-high 6G --mem-max 8G"), GRAVSCOPE for another way to call it.
 
@@ -50,12 +50,18 @@ jobs-cancel:
 	$(call gravscope-need,NAME,NAME=fit)
 	@$(GRAVSCOPE) cancel -- $(call gravscope-quote,$(NAME))
 
-# A session of its own: what is killed in this terminal's process group does not take the agent with it.
+# In a scope of its own, so that what becomes of this terminal's scope does not take the agent with it. Where there is no
+# user manager, at least in a session of its own, apart from what is killed in this terminal's process group.
 gravscope-setsid := $(if $(shell command -v setsid),setsid -w)
+define gravscope-agent
+@if $(GRAVSCOPE) run --fg --launcher scope --dry-run -- true >/dev/null 2>&1; \
+  then $(GRAVSCOPE) run --fg -- $(AGENT) $(1); \
+  else $(gravscope-setsid) $(AGENT) $(1); fi
+endef
 start:
-	@$(gravscope-setsid) $(AGENT) $(START_ARGS)
+	$(call gravscope-agent,$(START_ARGS))
 
 continue:
-	@$(gravscope-setsid) $(AGENT) $(CONTINUE_ARGS)
+	$(call gravscope-agent,$(CONTINUE_ARGS))
 
 .DEFAULT_GOAL := $(gravscope-default-goal)

@@ -12,7 +12,57 @@ supervisor   the small process beside each job; it alone writes the record from 
 evidence     the facts gathered at the end; the outcome is the state that a pure function makes of them
 enforcement  who holds the memory limit: `kernel`, `watch` (the supervisor samples and kills), `none`
 
-Importing this package imports nothing else: the supervisor and the guard live in it too.
+Importing this package imports nothing else: the supervisor and the guard live in it too. What it offers to Python
+programs (docs/python.md) is loaded when it is first asked for.
 """
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "GravscopeError",
+    "Job",
+    "JobRecord",
+    "Limits",
+    "NoSuchJobError",
+    "RefusedError",
+    "StoreError",
+    "UnsupportedError",
+    "UsageError",
+    "WaitTimeoutError",
+    "guard",
+    "jobs",
+    "submit",
+]
+
+# type checkers go by this name; typing itself would have to be imported
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from gravscope import guard
+    from gravscope.api import Job, jobs, submit
+    from gravscope.errors import (
+        GravscopeError,
+        NoSuchJobError,
+        RefusedError,
+        StoreError,
+        UnsupportedError,
+        UsageError,
+        WaitTimeoutError,
+    )
+    from gravscope.model import JobRecord, Limits
+else:
+
+    def __getattr__(name: str) -> object:
+        """PEP 562: what stands in __all__, from where it is."""
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module  # noqa: PLC0415
+
+        if name == "guard":
+            return import_module("gravscope.guard")
+        found = getattr(import_module("gravscope.api"), name)
+        globals()[name] = found
+        return found
+
+    def __dir__() -> list[str]:
+        """What a notebook offers after the dot."""
+        return sorted({*globals(), *__all__})

@@ -6,6 +6,8 @@ systemctl(1), journalctl(1), setsid(1), nohup(1).
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping, Sequence
 
 from gravscope.model import Limits
@@ -15,6 +17,8 @@ SLICE = "gravscope.slice"
 # The supervisor ends a stopped job itself after the grace period and writes the record; systemd's own SIGKILL, which
 # would take the supervisor too, is the backstop behind it.
 STOP_MARGIN = 5.0
+# the first systemd that has --expand-environment
+EXPANDS = 254
 
 
 def unit_name(job_id: str) -> str:
@@ -25,8 +29,7 @@ def unit_name(job_id: str) -> str:
 def systemd_run_scope(unit: str, properties: Mapping[str, str], description: str) -> list[str]:
     """Prefix that runs what follows it in a transient scope of the user's manager.
 
-    The words after it reach the command untouched: scopes expand no variables unless told to (systemd-run(1),
-    --expand-environment).
+    Words after it that hold a $ need `without_expansion` as well.
     """
     argv = ["systemd-run", "--user", "--scope", "--quiet", "--collect"]
     argv += [f"--unit={unit}"]
@@ -35,6 +38,26 @@ def systemd_run_scope(unit: str, properties: Mapping[str, str], description: str
     for name, value in properties.items():
         argv += ["-p", f"{name}={value}"]
     return [*argv, "--"]
+
+
+def without_expansion(prefix: Sequence[str]) -> list[str]:
+    """`prefix`, a systemd_run_scope, so that $VAR and ${VAR} reach the command untouched (systemd-run(1)).
+
+    Systemd before EXPANDS does not know the option, and expands nothing in a scope; later ones may (issue 28460).
+    """
+    at = prefix.index("--scope") + 1
+    return [*prefix[:at], "--expand-environment=no", *prefix[at:]]
+
+
+def systemd_run_version() -> list[str]:
+    """Prints systemd's version, for `parse_version`."""
+    return ["systemd-run", "--version"]
+
+
+def parse_version(text: str) -> int | None:
+    """The version in `systemd 252 (252.39-1~deb12u2)`, which may have a point or a tilde behind its number."""
+    found = re.match(r"systemd ([0-9]{1,6})\b", text)
+    return int(found[1]) if found else None
 
 
 def scope_properties(limits: Limits, grace: float) -> dict[str, str]:
@@ -86,14 +109,24 @@ def _plain(number: float) -> str:
     return f"{number:.2f}".rstrip("0").rstrip(".")
 
 
+def setsid() -> list[str]:
+    """Prefix that runs what follows it in a session of its own, as nobody's child, and returns at once."""
+    return ["setsid", "--fork"]
+
+
 def setsid_nohup() -> list[str]:
-    """Prefix that runs what follows it in a session of its own, deaf to SIGHUP, and returns at once."""
-    return ["setsid", "--fork", "nohup"]
+    """The same, and what follows is deaf to SIGHUP."""
+    return [*setsid(), "nohup"]
 
 
 def systemctl_stop(unit: str) -> list[str]:
     """Ends every process of `unit`: SIGTERM, then SIGKILL after its TimeoutStopSec. Returns when that is done."""
     return ["systemctl", "--user", "stop", "--", unit]
+
+
+def systemctl_begin_stop(unit: str) -> list[str]:
+    """The same, but returns as soon as the manager has taken it on."""
+    return ["systemctl", "--user", "stop", "--no-block", "--", unit]
 
 
 def systemctl_own_cgroup() -> list[str]:
@@ -119,6 +152,36 @@ def systemctl_show(unit: str, properties: Sequence[str]) -> list[str]:
 def parse_properties(text: str) -> dict[str, str]:
     """`Name=value` lines of `systemctl show`; a value may hold further equals signs."""
     return {name: value for name, equals, value in (line.partition("=") for line in text.splitlines()) if equals}
+
+
+# what a manager's messages about a unit are of (systemd's sd-messages.h)
+_ENDS = {
+    "fe6faa94e7774663a0da52717891d8ef": "out of memory",  # the kernel killed a process of it
+    "d989611b15e44c9dbf31e3c81256e4ed": "oomd",  # systemd-oomd killed all of it
+    "d9b373ed55a64feb8242e02dbe79a49c": "",  # it ended with the result that stands in the message
+}
+
+
+def journal_of_end(unit: str, uid: int, boot_id: str | None) -> list[str]:
+    """Prints what the user's manager has written in that boot of why `unit` ended, for `parse_ends`."""
+    argv = ["journalctl", "--quiet", "--no-pager", "--output=json", "--output-fields=MESSAGE_ID,UNIT_RESULT"]
+    argv += [f"USER_UNIT={unit}", f"_UID={uid}"]
+    if boot_id:
+        argv += [f"_BOOT_ID={boot_id.replace('-', '')}"]
+    return argv + [f"MESSAGE_ID={message}" for message in _ENDS]
+
+
+def parse_ends(text: str) -> set[str]:
+    """Of `journal_of_end`: `out of memory`, `oomd`, and the unit's results, such as `oom-kill`."""
+    found: set[str] = set()
+    for line in text.splitlines():
+        try:
+            message = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(message, dict):
+            found.add(_ENDS.get(str(message.get("MESSAGE_ID")), "") or str(message.get("UNIT_RESULT")))
+    return found
 
 
 def journalctl(unit: str, lines: int | None, follow: bool) -> list[str]:

@@ -7,7 +7,7 @@ import pwd
 import shutil
 import stat
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from gravscope import cgroup, commands, proc
@@ -15,6 +15,8 @@ from gravscope.errors import UnsupportedError
 
 # seconds that a manager may take to answer; one under memory pressure is slow, one that is stuck never answers
 PATIENCE = 30.0
+# seconds, the most that poll(2) waits for at a time; longer grace periods end in a wait of this length
+LONGEST = 2**31 // 1000 - 1.0
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,19 @@ class Completed:
         return f"exit status {self.status}" + (f": {lines[-1]}" if lines else "")
 
 
+def given_environment() -> dict[str, str]:
+    """Our environment as it was given to us.
+
+    In a C locale Python adds LC_CTYPE=C.UTF-8 for itself and whatever it starts (PEP 538), which is none of a job's
+    business; what was there at the beginning the kernel still knows (proc(5)).
+    """
+    found = dict(os.environ)
+    given = proc.read_text("/proc/self/environ")
+    if given and not any(entry.startswith("LC_CTYPE=") for entry in given.split("\0")):
+        found.pop("LC_CTYPE", None)
+    return found
+
+
 def call(argv: Sequence[str], environ: Mapping[str, str], patience: float = PATIENCE) -> Completed:
     """Runs a tool to its end. Never raises for what the tool does, nor for a tool that is not there."""
     try:
@@ -44,7 +59,7 @@ def call(argv: Sequence[str], environ: Mapping[str, str], patience: float = PATI
             capture_output=True,
             text=True,
             errors="replace",
-            timeout=patience,
+            timeout=min(patience, LONGEST),
             check=False,
         )
     except subprocess.TimeoutExpired:
@@ -127,24 +142,42 @@ def _is_socket(path: str) -> bool:
         return False
 
 
-def total_memory() -> int:
-    """Bytes of memory that the machine has; percentages of sizes are taken of it."""
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+# how often /proc is gone through for a job of which nothing was found while new processes came into being
+SCANS = 40
 
 
 def members(invocation_id: str | None) -> list[proc.Stat]:
     """Processes that carry the job's own random number in the environment they were started with, zombies left out.
 
     The last resort to find a job whose supervisor is gone and that has no cgroup. /proc/PID/environ cannot be read of
-    other users' processes.
+    other users' processes. An empty list is certain, or as good: a process that forks for ever and ends slips through
+    one look at /proc, so where anything was forked during a look that found nothing, another one is taken.
     """
     if not invocation_id:
         return []
-    wanted = f"GRAVSCOPE_INVOCATION_ID={invocation_id}"
-    found = []
-    for name in os.listdir("/proc"):  # noqa: PTH208 (hot path)
-        if name.isdigit() and wanted in (proc.read_text(f"/proc/{name}/environ") or "").split("\0"):
-            process = proc.stat(int(name))
+    roll = Roll(invocation_id)
+    for _ in range(SCANS):
+        last = proc.last_pid()
+        found = list(roll.news())
+        if found or (last is not None and proc.last_pid() == last):
+            return found
+    return []
+
+
+class Roll:
+    """The same again and again. No process is looked at twice, so that all but the first look take a millisecond."""
+
+    def __init__(self, invocation_id: str) -> None:
+        self.wanted = f"GRAVSCOPE_INVOCATION_ID={invocation_id}"
+        self.seen: set[int] = set()
+
+    def news(self) -> Iterator[proc.Stat]:
+        """Those that have come into being since the last time, the newest first."""
+        pids = proc.all_pids()
+        before, self.seen = self.seen, set(pids)
+        for pid in pids:
+            if pid in before or self.wanted not in (proc.read_text(f"/proc/{pid}/environ") or "").split("\0"):
+                continue
+            process = proc.stat(pid)
             if process is not None and not process.ended:
-                found.append(process)
-    return found
+                yield process

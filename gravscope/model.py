@@ -6,12 +6,15 @@ each field; the JSON Schema in `docs/record.schema.json` is generated from here.
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
-from gravscope.quantity import Size
+from gravscope.quantity import Size, parse_percent, parse_size, parse_tasks, parse_weight, total_memory
+from gravscope.settings import MEMSAFE_ENV
 
 SCHEMA_VERSION: Final = 1
 # what a record of the older dispatcher counts as, once read: it had no such field
@@ -28,9 +31,16 @@ OomPolicy = Literal["kill", "continue"]
 Enforcement = Literal["kernel", "watch", "none"]
 
 Count = Annotated[int, msgspec.Meta(ge=0)]
+_PID, _LARGEST = (2, 2**31 - 1), 2**64
 
 
-class Limits(msgspec.Struct, frozen=True):
+def _check_range(name: str, value: object, least: int, most: int) -> None:
+    if isinstance(value, int | float) and not least <= value <= most:
+        raise ValueError(f"{name}: {value:.6g} cannot be" if abs(value) < _LARGEST else f"{name}: beyond all bounds")
+
+
+@dataclass(frozen=True, init=False)
+class Limits:
     """What a job may use. None: nothing was asked for. Sizes in bytes, cpu_quota in percent of one core."""
 
     mem_high: Size | None = None
@@ -41,9 +51,52 @@ class Limits(msgspec.Struct, frozen=True):
     cpu_weight: Count | None = None
     io_weight: Count | None = None
 
+    # a record's numbers are not read through here, but through __post_init__ alone
+    def __init__(  # noqa: PLR0913, PLR0917 (each by its name)
+        self,
+        mem_high: float | str | None = None,
+        mem_max: float | str | None = None,
+        swap_max: float | str | None = None,
+        cpu_quota: float | str | None = None,
+        tasks_max: int | str | None = None,
+        cpu_weight: int | str | None = None,
+        io_weight: int | str | None = None,
+    ) -> None:
+        """Takes what people write as well: "6G", "50%", "infinity". Raises UsageError for what is no limit."""
+        memory = total_memory()
+        sizes = {"mem_high": mem_high, "mem_max": mem_max, "swap_max": swap_max}
+        values: dict[str, object] = {
+            name: size if size is None else parse_size(str(size), memory, name) for name, size in sizes.items()
+        }
+        values["cpu_quota"] = values["tasks_max"] = None  # a field that is only the class's is not in the JSON
+        if cpu_quota is not None:
+            quota = cpu_quota if isinstance(cpu_quota, str) else f"{cpu_quota}%"
+            values["cpu_quota"] = parse_percent(quota, "cpu_quota")
+        if tasks_max is not None:
+            values["tasks_max"] = parse_tasks(str(tasks_max), "tasks_max")
+        for name, weight in (("cpu_weight", cpu_weight), ("io_weight", io_weight)):
+            values[name] = weight if weight is None else parse_weight(str(weight), name)
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+    def __post_init__(self) -> None:
+        """The kernel counts with 64 bits."""
+        for name in ("mem_high", "mem_max", "swap_max", "tasks_max", "cpu_weight", "io_weight"):
+            if (value := getattr(self, name)) is not None:
+                _check_range(name, value, 0, _LARGEST)
+
+
+class Notify(msgspec.Struct, frozen=True):
+    """Whom to tell when a job has ended. The address is a secret: it is in no record and on no command line."""
+
+    desktop: bool = False
+    webhook: str | None = None
+    command: str | None = None
+
 
 class JobSpec(msgspec.Struct, frozen=True):
-    """What was asked for. `cmd` and `env` are what the command gets, byte for byte (os.fsdecode of it)."""
+    """What was asked for. `cmd` and `env` are what the command gets, byte for byte (os.fsdecode of it). With `memsafe`
+    it gets `memsafe_env` too, where `env` says nothing else."""
 
     cmd: list[str]
     name: str
@@ -57,6 +110,10 @@ class JobSpec(msgspec.Struct, frozen=True):
     oom_policy: OomPolicy = "kill"
     memsafe: bool = True
     unique: bool = False
+    memsafe_env: dict[str, str] = msgspec.field(default_factory=MEMSAFE_ENV.copy)
+    notify: Notify | None = None
+    foreground: bool = False
+    rerun_of: str | None = None
 
 
 class CancelStep(msgspec.Struct):
@@ -77,12 +134,46 @@ class Cancel(msgspec.Struct):
     steps: list[CancelStep] = []
 
 
+class Reach(msgspec.Struct, frozen=True):
+    """Whom a signal reaches: `able` processes that it may end, since they do not ignore it. The command's exit status
+    may be the answer of `answering` of them: of itself if it catches the signal, or of others whose end it sees."""
+
+    able: int = 0
+    answering: int = 0
+
+
+class CancelRequest(Cancel):
+    """A request as it stands beside the record while the job lives, with what tells its effect from the job's own end:
+    whom its signals have reached, and whom the step that was begun last is about to (None: that one is through)."""
+
+    reached: Reach = Reach()
+    acting: Reach | None = None
+
+    def as_recorded(self) -> Cancel:
+        """Without what is none of the record's business."""
+        return Cancel(self.requested, self.by, self.grace, self.steps)
+
+    def through(self) -> None:
+        """The step that was begun last has reached whom it could, or nobody knows better."""
+        if self.acting is not None:
+            able, answering = self.reached.able + self.acting.able, self.reached.answering + self.acting.answering
+            self.reached, self.acting = Reach(able, answering), None
+
+
 class LimitChange(msgspec.Struct):
     """A change of a live job's limits: when, by whom, and the limits that were changed."""
 
     at: str
     by: str
     limits: Limits
+
+
+class Notified(msgspec.Struct):
+    """That somebody was told of the end: how (`desktop`, `webhook`, `command`), when, and why it failed, if it did."""
+
+    channel: str
+    at: str
+    error: str | None = None
 
 
 class JobRecord(msgspec.Struct, kw_only=True):
@@ -97,6 +188,8 @@ class JobRecord(msgspec.Struct, kw_only=True):
     cwd: str
     env: dict[str, str] = {}
     memsafe: bool = True
+    foreground: bool = False
+    terminal: str | None = None
     launcher: LauncherName | None = None
     unit: str | None = None
     slice: str | None = None
@@ -132,25 +225,56 @@ class JobRecord(msgspec.Struct, kw_only=True):
     throttled: bool = False
     limit_changes: list[LimitChange] = []
     cancel: Cancel | None = None
+    notify: bool = False
+    notified: list[Notified] = []
     fallback_reason: str | None = None
     warnings: list[str] = []
+    escaped: bool | None = None
+    rerun_of: str | None = None
+    rerun_as: list[str] = []
 
     def __post_init__(self) -> None:
-        """Every time is one; msgspec makes a ValueError here its own ValidationError."""
+        """Values of the right type that cannot be; msgspec makes a ValueError here its own ValidationError."""
         for text in (self.created, self.started, self.ended):
             if text and self.schema != OLDER_DISPATCHER:
-                datetime.fromisoformat(text)
+                _check_time(text)
+        for name, (least, most) in _RANGES.items():
+            if (value := getattr(self, name)) is not None:
+                _check_range(name, value, least, most)
+        for whole in ("effective", "memory_events"):
+            for name, count in (getattr(self, whole) or {}).items():
+                _check_range(f"{whole}.{name}", count, 0, _LARGEST)
+        if self.unit is not None and self.schema != OLDER_DISPATCHER and _UNIT.fullmatch(self.unit) is None:
+            raise ValueError(f"unit: no job is in {self.unit!r}")
 
     @property
     def own_unit(self) -> str | None:
-        """The unit, once the supervisor has said that it lives in it: before that, one of this name may be the unit of a
-        job in another folder, started in the same second."""
+        """The unit, once the supervisor has said that it lives in it: before that, one of this name may be that of a job in
+        another folder, started in the same second."""
         return self.unit if self.supervisor_pid is not None else None
 
     @property
     def live(self) -> bool:
         """True until the job has ended, as far as this record knows."""
         return self.state in LIVE_STATES
+
+
+# number 1 is the first process and never a job's, and pid_t has 31 bits; a status has eight bits, a signal seven
+_RANGES: Final[dict[str, tuple[int, int]]] = {
+    "pid": _PID, "pgid": _PID, "supervisor_pid": _PID, "start_ticks": (0, _LARGEST),
+    "supervisor_start_ticks": (0, _LARGEST), "exit_code": (0, 255), "signal": (1, 127), "oom_kills": (0, _LARGEST),
+    "peak_memory": (0, _LARGEST),
+}  # fmt: skip
+# what a job is in: stopping any other unit, such as the user's whole session, would take what is no job's
+_UNIT: Final = re.compile(r"gravscope-[A-Za-z0-9_.-]+\.scope", re.ASCII)
+
+
+def _check_time(text: str) -> None:
+    """A time that can be told in local time: neither end of the calendar can."""
+    try:
+        datetime.fromisoformat(text).astimezone()
+    except OverflowError:
+        raise ValueError(f"{text!r} is out of reach") from None
 
 
 def record_schema() -> dict[str, Any]:

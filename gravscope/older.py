@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from gravscope import proc
+from gravscope import cgroup, proc
 from gravscope.model import OLDER_DISPATCHER, JobRecord
 
 # its clock was read by the shell some moments before or after the process began
@@ -29,8 +29,15 @@ def convert(text: dict[str, Any], path: Path) -> JobRecord:
     pid, pgid = _number(text.get("pid")), _number(text.get("pgid"))
     began = parse_started(text.get("started"))
     found = proc.stat(pid) if pid else None
+    if found is not None and not _began_then(found, began):
+        # its local time may be of the second time that the clock showed it, at the end of daylight saving
+        again = parse_started(text.get("started"), fold=1)
+        began = again if _began_then(found, again) else began
     alive = found is not None and not found.ended and _began_then(found, began)
     command = text.get("command")
+    unit = str(text["unit"]) if text.get("unit") else None
+    if alive and unit is not None and not (cgroup.folder_of(str(pid)) or "").endswith(f"/{unit}"):
+        unit = None  # its process is elsewhere: stopping that unit would end what is not this job
     return JobRecord(
         schema=OLDER_DISPATCHER,
         id=path.stem,
@@ -40,8 +47,8 @@ def convert(text: dict[str, Any], path: Path) -> JobRecord:
         shell=not isinstance(command, list),
         cwd=str(text.get("workdir") or ""),
         env=_environment(text.get("env")),
-        launcher="scope" if text.get("unit") else "session",
-        unit=str(text["unit"]) if text.get("unit") else None,
+        launcher="scope" if unit else "session",
+        unit=unit,
         pid=pid,
         pgid=pgid,
         start_ticks=found.start_ticks if alive and found else None,
@@ -55,22 +62,25 @@ def convert(text: dict[str, Any], path: Path) -> JobRecord:
 
 def _number(value: object) -> int | None:
     text = str(value) if isinstance(value, (int, str)) else ""
-    # pid_t holds at most ten digits
-    return int(text) if re.fullmatch(r"[0-9]{1,10}", text) and int(text) > 1 else None
+    # pid_t has 31 bits, and so at most ten digits
+    return int(text) if re.fullmatch(r"[0-9]{1,10}", text) and 1 < int(text) < 2**31 else None
 
 
-def parse_started(value: object) -> datetime | None:
-    """Its start time: ISO 8601, the shell's usual spellings (local time), or seconds since 1970."""
+def parse_started(value: object, fold: int = 0) -> datetime | None:
+    """Its start time: ISO 8601, the shell's usual spellings (local time), or seconds since 1970.
+
+    `fold`: which of both a local time is that the clock showed twice.
+    """
     text = str(value or "").strip()
     if re.fullmatch(r"\d{9,11}(\.\d+)?", text):
         return datetime.fromtimestamp(float(text), UTC).astimezone()
     try:
-        return datetime.fromisoformat(text).astimezone()
+        return datetime.fromisoformat(text).replace(fold=fold).astimezone()
     except (ValueError, OverflowError):
         pass
     for form in _FORMATS:
         try:
-            return datetime.strptime(text, form).astimezone()
+            return datetime.strptime(text, form).replace(fold=fold).astimezone()
         except (ValueError, OverflowError):
             continue
     return None

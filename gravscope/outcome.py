@@ -44,6 +44,10 @@ class Evidence:
     cancel_requested: bool = False
     cancel_steps: tuple[str, ...] = ()
     """The rungs of the cancel ladder that were begun before the job ended."""
+    cancel_reached: bool = True
+    """False when none of them can have ended it: nothing was left to be signalled, or all of it ignored the signals."""
+    cancel_answered: bool = True
+    """False when the command's exit status cannot be an answer to them: it had no say of its own in how it ended."""
     timed_out: float | None = None
     """The timeout in seconds, if the supervisor ended the job for it."""
     stopped: str | None = None
@@ -53,6 +57,8 @@ class Evidence:
     oom_kills: int = 0
     oom_own: bool = False
     """`oom_kill` of memory.events, and whether its `oom` counter rose too: only then was it the job's own limit."""
+    oom_whole: bool = True
+    """Whether the kernel kills all of the job at once (memory.oom.group), and not just one process of it."""
     oom_above: str | None = None
     """A cgroup above the job's, such as its slice, whose own limit ran out meanwhile."""
     oomd: bool = False
@@ -136,8 +142,12 @@ def _oom(evidence: Evidence) -> Outcome | None:
         return None  # it had been sent SIGKILL by us anyway
     if evidence.exit_code is None and evidence.signal is None and evidence.cancel_requested:
         return None
-    count = "the whole job" if evidence.signal == SIGKILL else f"{evidence.oom_kills} of its processes"
-    after = "" if evidence.signal == SIGKILL else f"; its command then ended ({_how(evidence)})"
+    if evidence.oom_whole and evidence.signal == SIGKILL:
+        count, after = "the whole job", ""
+    else:
+        # which of them it was the counter does not tell: the command may have been one, or have been killed otherwise
+        then = "" if evidence.signal == SIGKILL else "then "
+        count, after = f"{evidence.oom_kills} of its processes", f"; its command {then}ended ({_how(evidence)})"
     if evidence.oom_own:
         return Outcome(
             OOM_KILLED,
@@ -154,9 +164,15 @@ def _oom(evidence: Evidence) -> Outcome | None:
 
 
 def _cancel(evidence: Evidence) -> Outcome | None:
-    """Only our own request makes a job cancelled, and only if it had begun to act before the end."""
-    if not (evidence.cancel_requested and evidence.cancel_steps):
+    """Only our own request makes a job cancelled, and only if it had begun to act before the end and may be its cause.
+
+    In doubt it is: the exit status 0 may be of a job that was told to stop, saved what it had, and has not done all.
+    """
+    if not (evidence.cancel_requested and evidence.cancel_steps and evidence.cancel_reached):
         return None
+    seen = evidence.exit_code is not None or evidence.signal is not None
+    if seen and evidence.signal not in (SIGTERM, SIGKILL) and not evidence.cancel_answered:
+        return None  # what a signal of ours ends by itself ends by that signal
     how = _how(evidence) if evidence.supervised else "nobody saw its exit status"
     return Outcome(CANCELLED, f"cancelled on request by {evidence.cancel_steps[-1]} ({how})")
 
@@ -195,13 +211,14 @@ def _own_end(evidence: Evidence) -> Outcome:
     if evidence.exit_code == 0:
         if evidence.oom_kills:
             reason += f", though the kernel killed {evidence.oom_kills} of its processes for memory"
-        return Outcome(SUCCEEDED, reason + _outlived(evidence))
+        return Outcome(SUCCEEDED, reason + _in_vain(evidence) + _outlived(evidence))
     if _near_limit(evidence):
         reason += (
             f", probably for memory: its peak of {mebibytes(evidence.peak_memory)} was close to"
             f" its limit of {mebibytes(evidence.mem_max)}"
         )
-    return Outcome(KILLED if evidence.signal is not None else FAILED, reason + _outlived(evidence))
+    state = KILLED if evidence.signal is not None else FAILED
+    return Outcome(state, reason + _in_vain(evidence) + _outlived(evidence))
 
 
 def _near_limit(evidence: Evidence) -> bool:
@@ -222,6 +239,12 @@ def _how(evidence: Evidence) -> str:
         name = signal_name(evidence.exit_code - 128)
         return f"exit status {evidence.exit_code}, a shell's word for a command ended by {name}"
     return f"exit status {evidence.exit_code}"
+
+
+def _in_vain(evidence: Evidence) -> str:
+    if not (evidence.cancel_requested and evidence.cancel_steps):
+        return ""
+    return "; a request to end it came too late, or was ignored"
 
 
 def _outlived(evidence: Evidence) -> str:

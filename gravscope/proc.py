@@ -91,6 +91,44 @@ def send_signal(pid: int, start_ticks: int, number: int) -> bool:
         os.close(handle)
 
 
+# what a process does on a signal
+IGNORED, DEFAULT, OWN = "ignored", "default", "own"
+
+
+def reaction(pid: int, number: int) -> str | None:
+    """What `pid` would do on a signal; None if it is gone.
+
+    Nothing (IGNORED), what the kernel does for it (DEFAULT, mostly to end it), or something of its own (OWN): it
+    catches the signal, or blocks it, as those do that wait for it (sigwait(3)).
+    """
+    text = read_text(f"/proc/{pid}/status")
+    if text is None:
+        return None
+    if number in (_signal.SIGKILL, _signal.SIGSTOP):
+        return DEFAULT
+    bit = 1 << (number - 1)
+    masks = dict(line.split(":\t", 1) for line in text.splitlines() if line.startswith("Sig"))
+    has = {name: bool(int(masks.get(name, "0"), 16) & bit) for name in ("SigIgn", "SigCgt", "SigBlk")}
+    return IGNORED if has["SigIgn"] else OWN if has["SigCgt"] or has["SigBlk"] else DEFAULT
+
+
+def last_pid() -> int | None:
+    """The number of the process or thread that was created last (proc(5), loadavg); None where it cannot be read.
+
+    The same number twice means that nothing was created meanwhile.
+    """
+    words = (read_text("/proc/loadavg") or "").split()
+    return int(words[-1]) if words and words[-1].isdigit() else None
+
+
+def all_pids() -> list[int]:
+    """Every process, the newest first: of those that fork for ever and end, the newest is the one that still lives."""
+    pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    last = last_pid() or 0
+    # numbers are given out in turn, and start anew at the highest that there may be
+    return sorted(pids, key=lambda pid: (pid > last, -pid))
+
+
 def children(pid: int) -> list[int]:
     """The direct children of `pid`, zombies too, of all its threads."""
     found: list[int] = []

@@ -1,63 +1,70 @@
-"""Settings and folders, decided once for each command.
+"""The project that one stands in: its folders, and the layers of its settings (see `gravscope.layers`).
 
-A project is the nearest folder upwards with a `gravscope.toml`, or with `[tool.gravscope]` in its pyproject.toml.
-Outside of any, jobs belong to the user: `$XDG_STATE_HOME/gravscope/{jobs,logs}`. `GRAVSCOPE_JOBS_DIR` and
-`GRAVSCOPE_LOG_DIR` override either.
+A project is the nearest folder upwards with a `gravscope.toml`, or with `[tool.gravscope]` in its pyproject.toml. Where
+a folder has both, both count: what stands in gravscope.toml is the stronger, so that it can hold what is this machine's
+own beside a pyproject.toml that everybody shares. Outside of any project, jobs belong to the user:
+`$XDG_STATE_HOME/gravscope/{jobs,logs}`. The user's own settings, for all projects, are in
+`$XDG_CONFIG_HOME/gravscope/config.toml`.
 """
 
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from gravscope.errors import UsageError
+from gravscope.layers import Found, Layer, environment, folders, resolve
+from gravscope.tomlfile import read_toml
 
-# A job that forks one BLAS thread a core, and one malloc arena a thread, needs many times the memory it would alone
-MEMSAFE_ENV: dict[str, str] = {
-    "OMP_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "NUMEXPR_MAX_THREADS": "1",
-    "MALLOC_ARENA_MAX": "2",
-}
-
-_KEYS = {"jobs_dir": str, "log_dir": str, "memsafe": bool}
+_TABLE = ("tool", "gravscope")
 
 
 @dataclass(frozen=True)
 class Project:
-    """Where records and logs are, and the defaults for jobs started here. `root` is None outside of any project."""
+    """Where records and logs are, and the layers of settings here, the weakest first. `root` is None outside of any
+    project."""
 
     jobs_dir: Path
     log_dir: Path
     root: Path | None = None
-    memsafe: bool = True
-    memsafe_env: Mapping[str, str] = field(default_factory=lambda: dict(MEMSAFE_ENV))
+    layers: tuple[Layer, ...] = ()
+
+    def settings_for(self, job: str | None = None) -> dict[str, Found]:
+        """The settings for a job of this name (see `gravscope.layers.resolve`). Raises UsageError for a wrong one."""
+        return resolve(self.layers, job)
+
+
+def here() -> Project:
+    """The project that this process stands in."""
+    try:
+        folder = Path.cwd()
+    except FileNotFoundError:
+        raise UsageError("the working directory is gone", "type: cd") from None
+    return find_project(folder, os.environ)
 
 
 def find_project(cwd: Path, environ: Mapping[str, str]) -> Project:
     """The project that `cwd` stands in, or the user's own folders.
 
-    Raises UsageError for a settings file that is not TOML or holds a setting that gravscope does not know.
+    Raises UsageError for a settings file that is not TOML, holds a name that is not known, or names no folder where one
+    is due. What it holds for jobs is checked by `settings_for`: that must not stand in the way of ending one.
     """
-    root, settings = _nearest_settings(cwd)
+    root, files = _nearest_settings(cwd)
+    layers = (*_users_settings(environ), *files, environment(environ))
+    given = {key: str(found.value) for key, found in folders(layers).items()}
     base = root if root is not None else _state_home(environ) / "gravscope"
-    jobs = environ.get("GRAVSCOPE_JOBS_DIR") or settings.get("jobs_dir") or _default("jobs", root)
-    logs = environ.get("GRAVSCOPE_LOG_DIR") or settings.get("log_dir") or _default("logs", root)
     return Project(
-        jobs_dir=(base / _at_home(jobs)).absolute(),
-        log_dir=(base / _at_home(logs)).absolute(),
+        jobs_dir=(base / _at_home(given.get("jobs_dir") or _default("jobs", root))).absolute(),
+        log_dir=(base / _at_home(given.get("log_dir") or _default("logs", root))).absolute(),
         root=root,
-        memsafe=settings.get("memsafe", True),
+        layers=layers,
     )
 
 
 def _default(what: str, root: Path | None) -> str:
-    return what if root is None else {"jobs": "tmp/jobs", "logs": "tmp/logs"}[what]
+    return what if root is None else f"tmp/{what}"
 
 
 def _state_home(environ: Mapping[str, str]) -> Path:
@@ -66,40 +73,57 @@ def _state_home(environ: Mapping[str, str]) -> Path:
     return given if given.is_absolute() else _at_home("~/.local/state")
 
 
+def _users_settings(environ: Mapping[str, str]) -> list[Layer]:
+    """Likewise, ~/.config. Who has no home folder has no settings in it."""
+    given = Path(environ.get("XDG_CONFIG_HOME") or "")
+    try:
+        file = (given if given.is_absolute() else Path("~/.config").expanduser()) / "gravscope" / "config.toml"
+    except RuntimeError:
+        return []
+    return [Layer(read_toml(file), file)] if _is_file(file) else []
+
+
 def _at_home(path: str) -> Path:
     try:
+        if b"\0" in os.fsencode(path):
+            raise UsageError(f"{path!r}: a folder's name cannot hold a NUL byte")
         return Path(path).expanduser()
     except RuntimeError:
         raise UsageError(f"{path}: there is no such home folder", "set HOME, or XDG_STATE_HOME") from None
+    except UnicodeEncodeError:
+        raise UsageError(f"{path}: this locale's encoding does not have such a name", "set LC_ALL=C.UTF-8") from None
 
 
-def _nearest_settings(cwd: Path) -> tuple[Path | None, dict[str, Any]]:
+def _nearest_settings(cwd: Path) -> tuple[Path | None, list[Layer]]:
     for folder in [cwd, *cwd.parents]:
+        found = _shared_settings(folder / "pyproject.toml")
         own = folder / "gravscope.toml"
-        if os.path.isfile(own):  # noqa: PTH113 (Path.is_file raises where a folder above is not ours to search)
-            return folder, _checked(_read_toml(own), own)
-        shared = folder / "pyproject.toml"
-        if os.path.isfile(shared):  # noqa: PTH113
-            tool = _read_toml(shared).get("tool")
-            table = tool.get("gravscope") if isinstance(tool, dict) else None
-            if table is not None:
-                return folder, _checked(table, shared)
-    return None, {}
+        if _is_file(own):
+            found.append(Layer(read_toml(own), own))
+        if found:
+            return folder, found
+    return None, []
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"{path}: {error}", "mend the file, or run from another folder") from None
-
-
-def _checked(table: Any, path: Path) -> dict[str, Any]:  # noqa: ANN401 (TOML holds anything)
+def _shared_settings(file: Path) -> list[Layer]:
+    """Ours in a pyproject.toml. One that does not even have our name in it is not ours to find fault with."""
+    if not _is_file(file) or not _names_us(file):
+        return []
+    tool = read_toml(file).get(_TABLE[0])
+    table = tool.get(_TABLE[1]) if isinstance(tool, dict) else None
+    if table is None:
+        return []
     if not isinstance(table, dict):
-        raise UsageError(f"{path}: tool.gravscope must be a table, not {table!r}")
-    for key, value in table.items():
-        if key not in _KEYS:
-            raise UsageError(f"{path}: unknown setting {key!r}", f"known are {', '.join(sorted(_KEYS))}")
-        if not isinstance(value, _KEYS[key]):
-            raise UsageError(f"{path}: {key} must be a {_KEYS[key].__name__}, not {value!r}")
-    return dict(table)
+        raise UsageError(f"{file}: tool.gravscope must be a table", "write [tool.gravscope]")
+    return [Layer(table, file, _TABLE)]
+
+
+def _names_us(file: Path) -> bool:
+    try:
+        return _TABLE[1].encode() in file.read_bytes()
+    except OSError:
+        return True  # and reading it as TOML says what is wrong
+
+
+def _is_file(path: Path) -> bool:
+    return os.path.isfile(path)  # noqa: PTH113 (Path.is_file raises where a folder above is not ours to search)

@@ -6,6 +6,7 @@ machine's memory, or `infinity`. Durations are systemd's too (systemd.time(7)), 
 
 from __future__ import annotations
 
+import os
 import re
 from typing import Final, Literal
 
@@ -21,12 +22,23 @@ _PERCENT: Final = re.compile(r"(?P<number>\d+(?:\.\d+)?)%", re.ASCII)
 # cgroup limits are kept as unsigned 64-bit numbers, of which the kernel and systemd take the last as "no limit"
 _LARGEST: Final = 2**64 - 1
 _MOST_DIGITS: Final = 1000
+# seconds; systemd counts microseconds in 64 bits, and more than this would overflow there
+_LONGEST: Final = 10**12
+# percent that systemd takes for CPUQuota=: it counts hundredths in 31 bits
+_LEAST_PERCENT, _MOST_PERCENT = 0.01, 21_000_000.0
 
 _SECONDS: Final = {
     "us": 1e-6, "ms": 1e-3, "": 1, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "hr": 3600,
     "d": 86400, "day": 86400, "w": 604800, "week": 604800,
 }  # fmt: skip
 _SPAN: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)\s*", re.ASCII)
+_TASKS: Final = re.compile(r"[0-9]{1,18}", re.ASCII)
+_WEIGHT: Final = re.compile(r"[0-9]{1,5}", re.ASCII)
+
+
+def total_memory() -> int:
+    """Bytes of memory that the machine has; percentages of sizes are taken of it."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def parse_size(text: str, whole: int, option: str = "size") -> Size:
@@ -65,17 +77,38 @@ def parse_duration(text: str, option: str = "duration") -> float | None:
             break
         seconds += float(match[1]) * _SECONDS[match[2]]
         position = match.end()
-    if position == 0 or position != len(stripped) or seconds == float("inf"):
+    if position == 0 or position != len(stripped):
         raise UsageError(f"{option}: {text!r} is not a duration", "write it as 90s, 10m, 1h30m or infinity")
+    if seconds > _LONGEST:
+        raise UsageError(f"{option}: {text!r} is longer than any machine lasts", "write infinity for no end")
     return seconds
 
 
 def parse_percent(text: str, option: str = "percentage") -> float:
     """Percent that `text` stands for: `150%` is 150.0. Raises UsageError naming `option` for anything else."""
     match = _PERCENT.fullmatch(text.strip())
-    if match is None or not 0 < float(match["number"]) < float("inf"):
+    if match is None or float(match["number"]) == 0:
         raise UsageError(f"{option}: {text!r} is not a percentage", "write it as 150% (one and a half cores)")
-    return float(match["number"])
+    percent = float(match["number"])
+    if not _LEAST_PERCENT <= percent <= _MOST_PERCENT:
+        raise UsageError(f"{option}: {text!r} is out of range", f"from {_LEAST_PERCENT}% to {_MOST_PERCENT:.0f}%")
+    return percent
+
+
+def parse_tasks(text: str, option: str = "tasks") -> Size:
+    """How many processes and threads `text` allows. Raises UsageError naming `option` for anything else."""
+    if text == INFINITY:
+        return INFINITY
+    if _TASKS.fullmatch(text) is None or int(text) < 2:
+        raise UsageError(f"{option}: {text!r} is not a number of tasks", "give at least 2, or infinity")
+    return int(text)
+
+
+def parse_weight(text: str, option: str = "weight") -> int:
+    """A weight as systemd has it, 1 to 10000. Raises UsageError naming `option` for anything else."""
+    if _WEIGHT.fullmatch(text) is None or not 1 <= int(text) <= 10000:
+        raise UsageError(f"{option}: {text!r} is not a weight", "give 1 to 10000; 100 is usual")
+    return int(text)
 
 
 def format_size(size: Size | None) -> str:

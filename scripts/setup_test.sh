@@ -7,6 +7,8 @@ venv=${1:?setup_test.sh: name the virtual environment}
 declare -A package_of=(
   [linux.uml]=user-mode-linux [insmod]=kmod [tmux]=tmux [jq]=jq [pkg-config]=pkg-config [gcc]=gcc
   [systemd-run]=systemd [dbus-daemon]=dbus-user-session [setpriv]=util-linux [ps]=procps [git]=git
+  [mkfs.btrfs]=btrfs-progs
+  [less]=less [zsh]=zsh [fish]=fish [mandoc]=mandoc
 )
 missing=()
 for tool in "${!package_of[@]}"; do

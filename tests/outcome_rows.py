@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 MIB = 2**20
 MACHINE_SHORT = "the machine was short of memory"
+IN_VAIN = "; a request to end it came too late, or was ignored"
 AT_LIMIT = "the kernel killed {} at the job's own memory limit of 40 MiB (peak 40 MiB)"
 
 
@@ -117,6 +118,19 @@ OOM = [
         "oom-killed",
         AT_LIMIT.format("3 of its processes") + "; its command then ended (ended by SIGABRT)",
         **limited(signal=6, oom_kills=3),
+    ),
+    row(
+        "oom policy continue, and the command was killed, by that or otherwise",
+        "oom-killed",
+        AT_LIMIT.format("1 of its processes") + "; its command ended (ended by SIGKILL)",
+        **limited(signal=9, oom_whole=False),
+    ),
+    row(
+        "oom policy continue, the machine ran out, and the command was killed",
+        "oom-killed",
+        "the machine, not the job's limit, ran out of memory and the kernel killed 2 of its processes"
+        "; its command ended (ended by SIGKILL)",
+        **limited(signal=9, oom_whole=False, oom_own=False, oom_kills=2),
     ),
     row(
         "TRAP 25: the machine ran out, all of it",
@@ -246,6 +260,22 @@ ENDED_BY_US = [
     row("a request that had not begun to act", "succeeded", "exit status 0", exit_code=0, cancel_requested=True),
     row("a request that had not begun to act, a signal from elsewhere", "killed", "ended by SIGTERM",
         signal=15, cancel_requested=True),
+    row("it ended by itself just before the signal", "succeeded", f"exit status 0{IN_VAIN}",
+        exit_code=0, cancel_requested=True, cancel_steps=("SIGTERM to the process group",), cancel_reached=False,
+        cancel_answered=False),
+    row("its signal would have ended it, and it did not", "failed", f"exit status 3{IN_VAIN}",
+        exit_code=3, cancel_requested=True, cancel_steps=("systemctl stop",), cancel_answered=False),
+    row("it crashed just before its signal", "killed", f"ended by SIGSEGV{IN_VAIN}",
+        signal=11, cancel_requested=True, cancel_steps=("systemctl stop",), cancel_answered=False),
+    row("its signal ended it, and it had no say in that", "cancelled",
+        "cancelled on request by SIGTERM to the process group (ended by SIGTERM)",
+        signal=15, cancel_requested=True, cancel_steps=("SIGTERM to the process group",), cancel_answered=False),
+    row("it ignored the request, and somebody else ended it", "killed", f"ended by SIGTERM{IN_VAIN}",
+        signal=15, cancel_requested=True, cancel_steps=("SIGTERM to the process group",), cancel_reached=False),
+    row("it ignored the request, and its background processes lived on", "succeeded",
+        f"exit status 0{IN_VAIN}; the job ended 3.0 s later, with the last of its background processes",
+        exit_code=0, outlived=3.0, cancel_requested=True, cancel_steps=("SIGTERM to the process group",),
+        cancel_reached=False),
     row("steps without a request are none of ours", "killed", "ended by SIGTERM",
         signal=15, cancel_steps=("systemctl stop",)),
     row("TRAP 27: earlyoom in the middle of a cancel", "cancelled",
@@ -279,6 +309,9 @@ UNSEEN = [
         supervised=False, cancel_requested=True, cancel_steps=("systemctl stop", "SIGKILL to every process")),
     row("a request nobody acted on", "lost", "its supervisor was gone before it ended; how it ended is not known",
         supervised=False, cancel_requested=True),
+    row("a request that all of it ignored", "lost",
+        "its supervisor was gone before it ended; how it ended is not known", supervised=False,
+        cancel_requested=True, cancel_steps=("SIGTERM to the process group",), cancel_reached=False),
     row("counters seen later, the end not", "oom-killed",
         AT_LIMIT.format("1 of its processes") + "; its command then ended (exit status not known)",
         **limited(supervised=False)),

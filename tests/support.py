@@ -74,6 +74,7 @@ class Gravscope:
             **clean_environment(),
             "PATH": path_without_systemd(),  # whoever runs these tests may well have a manager
             "PYTHONPATH": str(REPOSITORY),
+            "XDG_CONFIG_HOME": str(folder / "config"),  # and may have settings of their own
             "GRAVSCOPE_JOBS_DIR": str(self.jobs_dir),
             "GRAVSCOPE_LOG_DIR": str(self.log_dir),
         }

@@ -57,6 +57,31 @@ def test_systemd_run_word_by_word() -> None:
     ]
 
 
+def test_systemd_run_told_not_to_expand() -> None:
+    """The option that later systemds have stands before the command, and nothing else changes."""
+    prefix = commands.systemd_run_scope(UNIT, {}, description="x")
+    told = commands.without_expansion(prefix)
+    assert [word for word in told if word not in prefix] == ["--expand-environment=no"]
+    assert told.index("--expand-environment=no") < told.index("--")
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [
+        ("systemd 252 (252.39-1~deb12u2)\n+PAM +AUDIT\n", 252),
+        ("systemd 254.5-1.fc39 (254.5-1.fc39)\n", 254),
+        ("systemd 256~rc3 (256~rc3)\n", 256),
+        ("systemd 257\n", 257),
+        ("", None),
+        ("Failed to connect to bus\n", None),
+        ("systemd v9\n", None),
+    ],
+)
+def test_versions_as_systemd_prints_them(text: str, version: int | None) -> None:
+    """Debian's, Fedora's, a release candidate's, and none."""
+    assert commands.parse_version(text) == version
+
+
 def test_a_scope_without_limits() -> None:
     """What was not asked for is not set; delegation and the time to stop always are, systemd's after our own."""
     assert commands.scope_properties(Limits(), 10.0) == {"Delegate": "yes", "TimeoutStopSec": "15s"}
@@ -86,7 +111,7 @@ def test_every_limit_by_systemds_name() -> None:
     }
 
 
-@given(st.floats(0.01, 1e12), st.floats(0, 1e12))
+@given(st.floats(0.01, 2.1e7), st.floats(0, 1e12))
 def test_numbers_are_spelled_as_systemd_reads_them(quota: float, grace: float) -> None:
     """However large or small: digits, at most two decimals, no exponent, and the same number to a hundredth."""
     found = commands.scope_properties(Limits(cpu_quota=quota), grace)
@@ -98,8 +123,16 @@ def test_numbers_are_spelled_as_systemd_reads_them(quota: float, grace: float) -
 @pytest.mark.parametrize(
     ("argv", "words"),
     [
+        (commands.setsid(), "setsid --fork"),
         (commands.setsid_nohup(), "setsid --fork nohup"),
         (commands.systemctl_stop(UNIT), f"systemctl --user stop -- {UNIT}"),
+        (commands.systemctl_begin_stop(UNIT), f"systemctl --user stop --no-block -- {UNIT}"),
+        (
+            commands.journal_of_end(UNIT, 1000, "0123-4567"),
+            "journalctl --quiet --no-pager --output=json --output-fields=MESSAGE_ID,UNIT_RESULT"
+            f" USER_UNIT={UNIT} _UID=1000 _BOOT_ID=01234567 MESSAGE_ID=fe6faa94e7774663a0da52717891d8ef"
+            " MESSAGE_ID=d989611b15e44c9dbf31e3c81256e4ed MESSAGE_ID=d9b373ed55a64feb8242e02dbe79a49c",
+        ),
         (commands.systemctl_reset_failed(UNIT), f"systemctl --user reset-failed -- {UNIT}"),
         (
             commands.systemctl_show(UNIT, ["Result", "ControlGroup"]),
@@ -149,3 +182,26 @@ def test_the_other_tools_word_by_word(argv: list[str], words: str) -> None:
 def test_properties_as_systemctl_252_prints_them(text: str, properties: dict[str, str]) -> None:
     """One a line, empty ones too, the first equals sign parts; what is no property is left out."""
     assert commands.parse_properties(text) == properties
+
+
+# journalctl --output=json of systemd 252, the fields that are asked for among those that always come
+ENDED_FOR_MEMORY = """
+{"MESSAGE_ID":"fe6faa94e7774663a0da52717891d8ef","_BOOT_ID":"0123","__REALTIME_TIMESTAMP":"1795449600000000"}
+{"MESSAGE_ID":"d9b373ed55a64feb8242e02dbe79a49c","UNIT_RESULT":"oom-kill","_BOOT_ID":"0123"}
+not json
+[1]
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "ends"),
+    [
+        (ENDED_FOR_MEMORY, {"out of memory", "oom-kill"}),
+        ('{"MESSAGE_ID":"d989611b15e44c9dbf31e3c81256e4ed"}', {"oomd"}),
+        ('{"MESSAGE_ID":"d9b373ed55a64feb8242e02dbe79a49c","UNIT_RESULT":"timeout"}', {"timeout"}),
+        ("", set()),
+    ],
+)
+def test_what_the_journal_says_of_an_end(text: str, ends: set[str]) -> None:
+    """By the numbers of its messages; what is no message is none."""
+    assert commands.parse_ends(text) == ends

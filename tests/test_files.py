@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import socket
 import stat
 import subprocess
 import sys
@@ -222,23 +223,69 @@ def test_a_link_in_place_of_the_file_is_neither_followed_nor_read(tmp_path: Path
 
 
 def test_a_link_laid_in_wait_for_the_new_file_is_refused(record: Path) -> None:
-    """Trap 50: a link at the name that the new bytes are first written to is not followed either."""
+    """Trap 50: a link at the name that the new bytes are first written to is removed, and not followed: neither a
+    symbolic one nor a hard one, and a FIFO there is not waited for."""
     victim = record.parent / "victim"
     victim.write_bytes(OLD)
-    (record.parent / f".a.json.{os.getpid()}.tmp").symlink_to(victim)
-    with pytest.raises(OSError) as refused:
+    lay = [lambda trap: trap.symlink_to(victim), lambda trap: trap.hardlink_to(victim), os.mkfifo]
+    for number, set_trap in enumerate(lay):
+        set_trap(record.parent / f".a.json.{os.getpid()}.tmp")
+        files.write_atomically(str(record), NEW + bytes([number]))
+        assert victim.read_bytes() == OLD
+        assert record.read_bytes() == NEW + bytes([number])
+        assert only(record.parent) == ["a.json", "victim"]
+
+
+def test_a_folder_laid_in_wait_is_told(record: Path) -> None:
+    """What cannot be removed from there is an error, and the file stays as it was."""
+    (record.parent / f".a.json.{os.getpid()}.tmp").mkdir()
+    with pytest.raises(FileExistsError):
         files.write_atomically(str(record), NEW)
-    assert refused.value.errno == errno.ELOOP
-    assert victim.read_bytes() == OLD
     assert record.read_bytes() == OLD
 
 
+def test_an_error_while_cleaning_up_hides_no_other(record: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that turns read-only while it is written to is told as what stood in the way first."""
+    monkeypatch.setattr(os, "fsync", failing(errno.EIO))
+    monkeypatch.setattr(os, "unlink", failing(errno.EROFS))
+    with pytest.raises(OSError, match=os.strerror(errno.EIO)):
+        files.write_atomically(str(record), NEW)
+
+
 def test_a_pipe_or_folder_in_place_of_the_file_never_blocks(tmp_path: Path) -> None:
-    """A FIFO that nobody writes to reads as empty at once, and a folder is an error."""
+    """A FIFO that nobody writes to, a socket, a device without end and a folder are errors, at once."""
     os.mkfifo(tmp_path / "fifo")
-    assert files.read_whole(str(tmp_path / "fifo")) == b""
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(tmp_path / "socket"))
+        for path in (tmp_path / "fifo", tmp_path / "socket", Path("/dev/zero")):
+            with pytest.raises(OSError, match="is not a regular file"):
+                files.read_whole(str(path))
     with pytest.raises(IsADirectoryError):
         files.read_whole(str(tmp_path))
+
+
+def test_a_file_without_end_is_not_read_whole(tmp_path: Path) -> None:
+    """A file of many gigabytes under the name of a record is refused before it fills memory."""
+    with (tmp_path / "large").open("wb") as file:
+        file.truncate(files.LARGEST)
+        assert len(files.read_whole(file.name)) == files.LARGEST
+        file.truncate(1 << 40)
+    with pytest.raises(OSError, match="is larger than 64 MiB"):
+        files.read_whole(str(tmp_path / "large"))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_a_file_of_somebody_else_is_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ours and root's are; one that another user put there is told as that user's, even to root."""
+    (tmp_path / "x").write_bytes(b"x")
+    monkeypatch.setattr(os, "geteuid", lambda: 4711)
+    assert files.read_whole(str(tmp_path / "x")) == b"x"
+    os.chown(tmp_path / "x", 4711, 0)
+    assert files.read_whole(str(tmp_path / "x")) == b"x"
+    for euid in (0, 4712):
+        monkeypatch.setattr(os, "geteuid", lambda euid=euid: euid)
+        with pytest.raises(PermissionError, match="is owned by user 4711, and not believed"):
+            files.read_whole(str(tmp_path / "x"))
 
 
 @pytest.fixture
@@ -306,3 +353,19 @@ def blocked_on_lock(pid: int) -> bool:
     """True once the kernel lists the process as waiting for a lock (proc_locks(5): `->` marks one who waits)."""
     waiting = [line.split() for line in Path("/proc/locks").read_text().splitlines() if "->" in line]
     return any(str(pid) in words for words in waiting)
+
+
+def test_a_claim_is_told_from_its_owner(tmp_path: Path) -> None:
+    """A lock that its owner holds cannot be claimed and is not marked; one that was left is marked by its claimant."""
+    path = tmp_path / "lock"
+    owner, first, second = (os.open(path, os.O_RDWR | os.O_CREAT) for _ in range(3))
+    assert files.try_lock(owner)
+    assert not files.try_claim(first)
+    assert not files.is_claimed(first)
+    os.close(owner)
+    assert files.try_claim(first)
+    assert not files.try_claim(second)
+    assert files.is_claimed(second)
+    os.close(first)
+    assert files.try_claim(second)
+    os.close(second)

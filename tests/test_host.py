@@ -197,6 +197,12 @@ def test_a_tool_that_takes_too_long_is_ended(tmp_path: Path) -> None:
         until(lambda: not alive(int(text)), "the end of it")
 
 
+def test_patience_without_end() -> None:
+    """A grace period of a month, or of ages, is more than poll(2) takes at a time, and is no fault of the tool's."""
+    assert host.call(["true"], os.environ, patience=30 * 86400.0).status == 0
+    assert host.call(["true"], os.environ, patience=1e300).status == 0
+
+
 def test_output_that_is_no_text_is_replaced() -> None:
     """Bytes that are no UTF-8 are no reason to fail; what can be read is read."""
     code = r"import os, sys; os.write(1, b'a\xff\xfe\n'); os.write(2, b'\x80 no\n'); sys.exit(3)"
@@ -210,12 +216,6 @@ def test_a_tool_gets_the_environment_and_no_input() -> None:
     done = host.call([sys.executable, "-c", "import os, sys; print(os.environ.get('A'), sys.stdin.read())"], {"A": "1"})
     assert done.out == "1 \n"
     assert "HOME" not in host.call(["/usr/bin/env"], {"A": "1"}).out
-
-
-def test_the_memory_of_this_machine() -> None:
-    """In bytes, as /proc/meminfo has it."""
-    words = Path("/proc/meminfo").read_text().split()
-    assert host.total_memory() == int(words[words.index("MemTotal:") + 1]) * 1024
 
 
 @pytest.fixture
@@ -263,6 +263,27 @@ def test_a_zombie_of_the_job_is_none_of_its_members(sleeper: Callable[..., subpr
     os.kill(process.pid, signal.SIGKILL)
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
     assert host.members(job_id) == []
+
+
+def test_a_roll_tells_only_what_is_new(sleeper: Callable[..., subprocess.Popen[str]]) -> None:
+    """Each member once, and whoever comes later the next time."""
+    job_id = f"r{os.getpid()}_20260101_120000"
+    first = sleeper(GRAVSCOPE_INVOCATION_ID=job_id)
+    roll = host.Roll(job_id)
+    assert [found.pid for found in roll.news()] == [first.pid]
+    assert list(roll.news()) == []
+    second = sleeper(GRAVSCOPE_INVOCATION_ID=job_id)
+    assert [found.pid for found in roll.news()] == [second.pid]
+
+
+def test_nobody_is_found_only_after_a_quiet_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that was forked while all others were looked at is found by looking again."""
+    stats = [proc.stat(os.getpid())]
+    looks = iter([[], [], stats])
+    numbers = iter([1, 2, 2, 3, 3, 3])
+    monkeypatch.setattr(host.Roll, "news", lambda _self: iter(next(looks)))
+    monkeypatch.setattr(proc, "last_pid", lambda: next(numbers))
+    assert host.members("x") == stats
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import REPOSITORY, Gravscope
+from tests.support import REPOSITORY, Gravscope, ManagedGravscope
 
 MAKEFILE = """\
 include $(shell $(GRAVSCOPE) make-include)
@@ -40,8 +40,11 @@ class Make:
 
     def __call__(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Runs `make WORDS…` to its end."""
+        argv = ["make", "--no-print-directory", f"GRAVSCOPE={self.tool}", *words]
+        if isinstance(self.gravscope, ManagedGravscope):
+            return self.gravscope.manager.run(argv, env=self.gravscope.environ, cwd=self.folder)
         return subprocess.run(
-            ["make", "--no-print-directory", f"GRAVSCOPE={self.tool}", *words],
+            argv,
             env=self.gravscope.environ,
             cwd=self.folder,
             capture_output=True,
@@ -139,10 +142,24 @@ def test_the_default_goal_stays(make: Make) -> None:
 
 
 def test_agent_in_a_session_of_its_own(make: Make) -> None:
-    """start and continue run the agent in a session of its own where setsid is, arguments overridable."""
+    """Without a user manager, start and continue run the agent in a session of its own where setsid is, arguments
+    overridable."""
     probe = f"{sys.executable} -c 'import os, sys; print(os.getsid(0) == os.getpid(), *sys.argv[1:])'"
     assert make("start", f"AGENT={probe}", "START_ARGS=--fresh now").stdout == "True --fresh now\n"
     assert make("continue", f"AGENT={probe}").stdout == "True resume --last\n"
+    assert not make.gravscope.jobs_dir.exists()
+
+
+def test_agent_in_a_scope_of_its_own(managed: ManagedGravscope) -> None:
+    """With one, they run it in the foreground, in a scope of its own, and their exit status tells that it failed."""
+    make = Make(managed)
+    probe = "python3 -c 'import sys; print(open(\"/proc/self/cgroup\").read().strip(), *sys.argv[1:])'"
+    done = make("start", f"AGENT={probe}", "START_ARGS=--fresh now")
+    (record,) = managed.records()
+    assert done.stdout.endswith(f"/{record['unit']}/job --fresh now\n"), done.stderr
+    assert (record["foreground"], record["cmd"][-2:]) == (True, ["--fresh", "now"])
+    done = make("continue", "AGENT=sh -c 'exit 7'")
+    assert (done.returncode, "Error 7" in done.stderr) == (2, True)
 
 
 def test_progress_needs_a_rate(tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
-"""The record as a type: it comes back as it was written, and one of schema 1 loads for ever."""
+"""The record as a type: it comes back as it was written, and one of schema 1 loads for ever; and limits."""
 
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import Any, get_args
 
@@ -14,7 +15,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from gravscope import outcome
-from gravscope.errors import StoreError
+from gravscope.errors import StoreError, UsageError
 from gravscope.model import (
     LIVE_STATES,
     SCHEMA_VERSION,
@@ -30,6 +31,7 @@ from gravscope.model import (
 from gravscope.store import Store, read_record
 from tests.support import Gravscope
 
+GIB = 2**30
 FROZEN = Path(__file__).parent / "data" / "record_v1.json"
 # fields that came later are not in it; none of these may ever go
 FIELDS_WHEN_FROZEN = 45
@@ -150,12 +152,16 @@ RECORDS = st.builds(
     shell=st.booleans(),
     cwd=TEXT,
     env=st.dictionaries(TEXT, TEXT, max_size=3),
-    pid=st.none() | COUNT,
+    pid=st.none() | st.integers(2, 2**31 - 1),
     log_file=TEXT,
-    limits=st.builds(Limits, mem_max=st.none() | COUNT | st.just("infinity"), cpu_quota=st.none() | st.floats(0, 1e6)),
+    limits=st.builds(
+        Limits, mem_max=st.none() | COUNT | st.just("infinity"), cpu_quota=st.none() | st.floats(0.01, 1e6)
+    ),
     effective=st.none() | st.dictionaries(TEXT, st.none() | COUNT | st.just("infinity"), max_size=3),
     timeout=st.none() | st.floats(0, 1e12),
-    created=st.datetimes(timezones=st.timezones()).map(lambda moment: moment.isoformat()),
+    created=st.datetimes(datetime(1000, 1, 1), datetime(9000, 1, 1), timezones=st.timezones()).map(
+        lambda moment: moment.isoformat()
+    ),
     exit_code=st.none() | st.integers(0, 255),
     reason=st.none() | TEXT,
     cancel=st.none() | st.builds(Cancel, requested=TEXT, by=TEXT, steps=st.lists(st.builds(CancelStep, TEXT, TEXT))),
@@ -206,3 +212,36 @@ def test_the_states_are_those_of_the_documents() -> None:
         *("queued", "starting", "running", "succeeded", "failed", "killed", "oom-killed", "timed-out"),
         *("cancelled", "never-started", "lost"),
     }
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"mem_high": "6 Gb"}, "mem_high: '6 Gb'"),
+        ({"mem_max": -1}, "mem_max: '-1'"),
+        ({"swap_max": True}, "swap_max: 'True'"),
+        ({"mem_max": 2**64}, "mem_max: "),
+        ({"cpu_quota": 0}, "cpu_quota: '0%'"),
+        ({"cpu_quota": "150"}, "cpu_quota: '150'"),
+        ({"tasks_max": 1}, "tasks_max: '1'"),
+        ({"cpu_weight": 0}, "cpu_weight: '0'"),
+        ({"io_weight": 10001}, "io_weight: '10001'"),
+    ],
+)
+def test_limits_that_are_none(wrong: dict[str, Any], said: str) -> None:
+    """They are refused where they are written, with the argument's name."""
+    with pytest.raises(UsageError) as raised:
+        Limits(**wrong)
+    assert str(raised.value).startswith(said)
+
+
+def test_limits_as_people_write_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Text and numbers that mean the same are the same."""
+    monkeypatch.setattr("gravscope.model.total_memory", lambda: 16 * GIB)
+    text = Limits(mem_high="6G", mem_max="50%", swap_max="infinity", cpu_quota="150%", tasks_max="64", cpu_weight="50")
+    numbers = Limits(
+        mem_high=6 * GIB, mem_max=8e0 * GIB, swap_max="infinity", cpu_quota=150, tasks_max=64, cpu_weight=50
+    )
+    assert text == numbers
+    assert (text.mem_high, text.mem_max, text.cpu_quota, text.io_weight) == (6 * GIB, 8 * GIB, 150.0, None)
+    assert {type(text.mem_max), type(numbers.mem_max)} == {int}

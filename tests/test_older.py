@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gravscope import older, proc
+from gravscope import cgroup, older, proc
 from gravscope.model import OLDER_DISPATCHER, JobRecord
 from gravscope.older import TOLERANCE, convert, is_older, parse_started
 
@@ -81,6 +81,27 @@ def test_a_running_process_is_proven_by_its_start(process: subprocess.Popen[str]
     assert found is not None
     assert (record.state, record.reason, record.pid) == ("running", None, process.pid)
     assert (record.start_ticks, record.boot_id) == (found.start_ticks, proc.boot_id())
+
+
+@pytest.mark.parametrize("spelling", ["date +%F %T", "stamp", "slashes"])
+def test_a_start_in_the_hour_that_is_repeated(
+    process: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch, spelling: str
+) -> None:
+    """Trap 51: a local time that the clock showed twice may be either of both."""
+    found = proc.stat(process.pid)
+    assert found is not None
+    monkeypatch.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
+    time.tzset()
+    try:
+        for first_or_second in (1792888200.0, 1792891800.0):  # 02:30 on 2026-10-25, in summer and in winter time
+            monkeypatch.setattr(older, "boot_time", lambda at=first_or_second: at - found.start_ticks / proc.TICKS)
+            text = {**FULL, "pid": process.pid, "started": spellings(first_or_second)[spelling]}
+            record = convert(text, PATH)
+            assert record.state == "running"
+            assert datetime.fromisoformat(record.created).timestamp() == first_or_second
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 @pytest.mark.parametrize("off", [-86400.0, -2 * TOLERANCE, 2 * TOLERANCE, 86400.0])
@@ -184,3 +205,14 @@ JSON = st.recursive(
 def test_whatever_stands_in_it_it_can_be_read(text: dict[str, Any]) -> None:
     """No value of any field makes reading fail, and none but a proven process makes it run."""
     assert convert(text, PATH).state in ("lost", "running")
+
+
+def test_a_unit_that_its_process_is_not_in_is_not_its_own(process: subprocess.Popen[str], began: float) -> None:
+    """To cancel a job stops its unit: of one that runs, only the unit that its process is in is believed."""
+    text = {**FULL, "pid": process.pid, "started": began}
+    folder = cgroup.folder_of(process.pid)
+    for unit in ("dbus.service", "gravscope-other.scope", "/", "../x"):
+        record = convert({**text, "unit": unit}, PATH)
+        assert (record.state, record.unit, record.launcher) == ("running", None, "session")
+    if folder is not None and (own := Path(folder).name):
+        assert convert({**text, "unit": own}, PATH).unit == own

@@ -228,3 +228,42 @@ def test_the_boot_has_an_id() -> None:
     assert first == proc.boot_id()
     assert first is not None
     assert len(first) == 36
+
+
+REACTIONS = {
+    "": proc.DEFAULT,
+    "signal.signal(15, signal.SIG_IGN)": proc.IGNORED,
+    "signal.signal(15, lambda *_: None)": proc.OWN,
+    "signal.pthread_sigmask(signal.SIG_BLOCK, [15])": proc.OWN,
+}
+
+
+@pytest.mark.parametrize("setting", REACTIONS)
+def test_what_a_process_does_on_a_signal(spawn: Callable[..., subprocess.Popen[str]], setting: str) -> None:
+    """As it has set it; SIGKILL it cannot ignore; of one that is gone nothing is known."""
+    code = f"import signal\n{setting}\nprint('ready', flush=True)\nsignal.pause()"
+    process = spawn(sys.executable, "-c", code)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    assert proc.reaction(process.pid, signal.SIGTERM) == REACTIONS[setting]
+    assert proc.reaction(process.pid, signal.SIGKILL) == proc.DEFAULT
+    process.kill()
+    process.wait()
+    assert proc.reaction(process.pid, signal.SIGTERM) is None
+
+
+def test_the_last_process_comes_first(spawn: Callable[..., subprocess.Popen[str]]) -> None:
+    """The number that was given out last is known, and of two processes the later one is named first."""
+    first, second = spawn().pid, spawn().pid
+    assert proc.last_pid() is not None
+    pids = proc.all_pids()
+    assert {first, second, os.getpid()} <= set(pids)
+    # numbers start anew at the highest
+    assert (pids.index(second) < pids.index(first)) is (second > first or (proc.last_pid() or 0) < first)
+
+
+def test_numbers_that_have_started_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the highest number comes a low one: the newest is the highest of those up to the last one given out."""
+    monkeypatch.setattr(os, "listdir", lambda _path: ["1", "9", "self", "300", "32000", "31000"])
+    monkeypatch.setattr(proc, "last_pid", lambda: 305)
+    assert proc.all_pids() == [300, 9, 1, 32000, 31000]

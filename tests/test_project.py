@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from gravscope.errors import UsageError
-from gravscope.project import MEMSAFE_ENV, find_project
+from gravscope.project import Project, find_project
+from tests.support import REPOSITORY
 
 
 @pytest.fixture
@@ -26,13 +29,18 @@ def deep(tmp_path: Path) -> Path:
     return folder
 
 
+def value(project: Project, key: str) -> object:
+    """The value of a setting that is not a job's own."""
+    return project.settings_for()[key].value
+
+
 def test_outside_of_any_project_jobs_are_the_users(deep: Path, tmp_path: Path, state: dict[str, str]) -> None:
     """Without settings anywhere upwards, records and logs go to the user's state folder."""
     found = find_project(deep, state)
-    assert (found.root, found.memsafe) == (None, True)
+    assert found.root is None
     assert found.jobs_dir == tmp_path / "state/gravscope/jobs"
     assert found.log_dir == tmp_path / "state/gravscope/logs"
-    assert found.memsafe_env == MEMSAFE_ENV
+    assert (value(found, "memsafe"), value(found, "memsafe_env.OMP_NUM_THREADS")) == (True, "1")
 
 
 @pytest.mark.parametrize("given", [None, "", "state", "./state", "../state"])
@@ -55,7 +63,8 @@ def test_the_settings_are_taken(deep: Path, tmp_path: Path, state: dict[str, str
     """Relative folders are the project's, ~ is the home folder, and memsafe can be turned off."""
     (deep / "gravscope.toml").write_text('jobs_dir = "var/jobs"\nlog_dir = "~/logs"\nmemsafe = false\n')
     found = find_project(deep, state)
-    assert (found.jobs_dir, found.log_dir, found.memsafe) == (deep / "var/jobs", tmp_path / "home/logs", False)
+    assert (found.jobs_dir, found.log_dir) == (deep / "var/jobs", tmp_path / "home/logs")
+    assert value(found, "memsafe") is False
 
 
 def test_the_nearest_settings_win(deep: Path, state: dict[str, str]) -> None:
@@ -65,20 +74,61 @@ def test_the_nearest_settings_win(deep: Path, state: dict[str, str]) -> None:
     (inner / "pyproject.toml").write_text('[tool.gravscope]\njobs_dir = "inner"\n')
     found = find_project(deep, state)
     assert (found.root, found.jobs_dir, found.log_dir) == (inner, inner / "inner", inner / "tmp/logs")
-    assert found.memsafe is True
+    assert value(found, "memsafe") is True
     (deep / "gravscope.toml").write_text('log_dir = "here"\n')
     found = find_project(deep, state)
     assert (found.root, found.jobs_dir, found.log_dir) == (deep, deep / "tmp/jobs", deep / "here")
 
 
 def test_its_own_file_beats_pyproject(deep: Path, state: dict[str, str]) -> None:
-    """In one folder gravscope.toml counts, not the table in pyproject.toml."""
-    (deep / "gravscope.toml").write_text('jobs_dir = "own"\n')
-    (deep / "pyproject.toml").write_text('[tool.gravscope]\njobs_dir = "shared"\n')
-    assert find_project(deep, state).jobs_dir == deep / "own"
+    """In one folder both count, and what stands in gravscope.toml is the stronger, be it a job's own or not."""
+    (deep / "gravscope.toml").write_text('jobs_dir = "own"\nmem_high = "1G"\n')
+    (deep / "pyproject.toml").write_text(
+        '[tool.gravscope]\njobs_dir = "shared"\nlog_dir = "shared"\n[tool.gravscope.jobs.fit]\nmem_high = "2G"\n'
+    )
+    found = find_project(deep, state)
+    assert (found.jobs_dir, found.log_dir) == (deep / "own", deep / "shared")
+    assert found.settings_for("fit")["mem_high"].value == "1G"
 
 
-@pytest.mark.parametrize("text", ["", '[project]\nname = "x"\n', "[tool.ruff]\n", "tool = 3\n"])
+@pytest.mark.parametrize("config", [None, "", "relative", "/"])
+def test_the_users_file_is_the_weaker_one(
+    deep: Path, tmp_path: Path, state: dict[str, str], config: str | None
+) -> None:
+    """$XDG_CONFIG_HOME where that is absolute, else ~/.config: it counts where the project says nothing."""
+    home = tmp_path / "config" if config == "/" else tmp_path / "home/.config"
+    environ = state if config is None else {**state, "XDG_CONFIG_HOME": str(home) if config == "/" else config}
+    (home / "gravscope").mkdir(parents=True)
+    (home / "gravscope/config.toml").write_text('log_dir = "mine"\nmem_high = "1G"\nmem_max = "2G"\n')
+    found = find_project(deep, environ)
+    assert (found.root, found.log_dir) == (None, tmp_path / "state/gravscope/mine")
+    (deep / "gravscope.toml").write_text('mem_high = "3G"\n')
+    found = find_project(deep, environ)
+    assert (found.jobs_dir, found.log_dir) == (deep / "tmp/jobs", deep / "mine")
+    assert (value(found, "mem_high"), value(found, "mem_max")) == ("3G", "2G")
+
+
+def test_without_a_home_there_are_no_settings_of_the_users(
+    deep: Path, state: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A container's user who is in no /etc/passwd still runs jobs where the folders are given."""
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)
+    assert [layer.file for layer in find_project(deep, state).layers] == [None]
+
+
+def test_without_settings_no_time_is_lost(deep: Path, state: dict[str, str]) -> None:
+    """Where there is no file of ours, nothing is loaded to read one: many short commands run in such folders."""
+    (deep / "pyproject.toml").write_text('[project]\nname = "x"\n')
+    code = (
+        "import sys; from pathlib import Path; from gravscope.project import find_project\n"
+        f"find_project(Path({str(deep)!r}), {state!r}).settings_for('fit')\n"
+        "sys.exit('tomllib' in sys.modules or 'difflib' in sys.modules)"
+    )
+    environ = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    assert subprocess.run([sys.executable, "-c", code], env=environ, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("text", ["", "this is no TOML", '[project]\nname = "x"\n', "[tool.ruff]\n", "tool = 3\n"])
 def test_a_pyproject_of_others_is_no_project(deep: Path, state: dict[str, str], text: str) -> None:
     """Without [tool.gravscope] a pyproject.toml is passed by, and the search goes on upwards."""
     (deep / "pyproject.toml").write_text(text)
@@ -107,21 +157,29 @@ def test_the_environment_overrides_the_users_folders(deep: Path, tmp_path: Path,
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ('job_dir = "x"\n', "unknown setting 'job_dir'; known are jobs_dir, log_dir, memsafe"),
-        ("jobs_dir = 3\n", "jobs_dir must be a str, not 3"),
-        ("log_dir = []\n", "log_dir must be a str, not []"),
-        ("memsafe = 1\n", "memsafe must be a bool, not 1"),
-        ('memsafe = "no"\n', "memsafe must be a bool, not 'no'"),
+        ('job_dir = "x"\n', "unknown setting job_dir; did you mean jobs_dir?"),
+        ("jobs_dir = 3\n", "jobs_dir must be a folder's name, not an integer"),
+        ("log_dir = []\n", "log_dir must be a folder's name, not an array"),
+        ('log_dir = ""\n', "log_dir: '' is no folder's name"),
     ],
 )
 @pytest.mark.parametrize("name", ["gravscope.toml", "pyproject.toml"])
 def test_a_wrong_setting_is_named(deep: Path, state: dict[str, str], name: str, text: str, complaint: str) -> None:
-    """An unknown setting or one of the wrong type is a UsageError that names the file, the setting and the value."""
+    """An unknown setting or a folder that is none is a UsageError that names the file, the line and the setting."""
     path = deep / name
     path.write_text(("[tool.gravscope]\n" if name == "pyproject.toml" else "") + text)
     with pytest.raises(UsageError) as refused:
         find_project(deep, state)
-    assert str(refused.value) == f"{path}: {complaint}"
+    assert str(refused.value) == f"{path}:{2 if name == 'pyproject.toml' else 1}: {complaint}"
+
+
+def test_what_is_wrong_for_jobs_does_not_hide_them(deep: Path, state: dict[str, str]) -> None:
+    """Records are found although no job could be started with these settings: one that runs has to be ended."""
+    (deep / "gravscope.toml").write_text('jobs_dir = "here"\nmem_high = "lots"\n[jobs.fit]\nmemory = 3\n')
+    found = find_project(deep, {**state, "GRAVSCOPE_MEM_MAX": "lots"})
+    assert found.jobs_dir == deep / "here"
+    with pytest.raises(UsageError, match="toml:2: mem_high: 'lots' is not a size"):
+        found.settings_for("other")
 
 
 @pytest.mark.parametrize("data", [b"jobs_dir = \n", b"[tool", b'jobs_dir = "\xff"\n', b"\0"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given
@@ -16,6 +17,9 @@ from gravscope.quantity import (
     parse_duration,
     parse_percent,
     parse_size,
+    parse_tasks,
+    parse_weight,
+    total_memory,
 )
 
 GIB = 2**30
@@ -23,6 +27,7 @@ LARGEST = 2**64 - 2
 UNITS = ["", "K", "M", "G", "T", "P", "E"]
 # text that looks enough like a quantity to get deep into a parser
 ALIKE = st.text(st.sampled_from("0123456789.%KMGTPEBsmhdw infty-+e²٣\0"), max_size=12)
+PARSERS = (parse_duration, parse_percent, parse_tasks, parse_weight)
 GARBAGE = st.one_of(st.text(max_size=30), ALIKE, st.integers(300, 6000).map(lambda count: "9" * count))
 
 
@@ -135,25 +140,55 @@ def test_durations_are_systemds(text: str, seconds: float | None) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", " ", "s", "-5", "1x", "1h x", "5 minutes ago", "1e3", "1:30", ".5s", "1.", "9" * 400, "²s", "90%"]
-)
+    "text",
+    ["", " ", "s", "-5", "1x", "1h x", "5 minutes ago", "1e3", "1:30", ".5s", "1.", "9" * 400, "²s", "90%", "５s",
+     "nan", "inf", "1000000000001", "300000000w"],
+)  # fmt: skip
 def test_what_is_no_duration_is_refused_by_its_option(text: str) -> None:
     """Anything else, and what is too much for a number, is one UsageError that names the option."""
     with pytest.raises(UsageError, match=r"^--timeout: "):
         parse_duration(text, "--timeout")
 
 
-@pytest.mark.parametrize(("text", "percent"), [("150%", 150.0), ("0.5%", 0.5), (" 100% ", 100.0)])
+@pytest.mark.parametrize(("text", "percent"), [("150%", 150.0), ("0.5%", 0.5), (" 100% ", 100.0), ("0.01%", 0.01)])
 def test_percentages(text: str, percent: float) -> None:
     """A number with a percent sign."""
     assert parse_percent(text) == percent
 
 
-@pytest.mark.parametrize("text", ["", "%", "150", "0%", "-5%", "1e2%", "0.0%", "9" * 400 + "%", "5 %", "٣%"])
+@pytest.mark.parametrize("text", ["", "%", "150", "0%", "-5%", "1e2%", "0.0%", "9" * 400 + "%", "5 %", "٣%", "0.009%",
+                                  "21000001%", "nan%"])  # fmt: skip
 def test_what_is_no_percentage_is_refused_by_its_option(text: str) -> None:
     """Nothing at all, no percent sign, zero and endless ones are one UsageError that names the option."""
     with pytest.raises(UsageError, match=r"^--cpu-quota: "):
         parse_percent(text, "--cpu-quota")
+
+
+@pytest.mark.parametrize(("text", "tasks"), [("2", 2), ("512", 512), ("9" * 18, 10**18 - 1), ("infinity", "infinity")])
+def test_tasks(text: str, tasks: object) -> None:
+    """A whole number from 2 on, for the job's own process is one, or none at all."""
+    assert parse_tasks(text) == tasks
+
+
+@pytest.mark.parametrize("text", ["", "0", "1", "-2", "2.0", "1e3", "6G", "٣", "9" * 19, "inf"])
+def test_what_is_no_number_of_tasks(text: str) -> None:
+    """It is refused with the option's name."""
+    with pytest.raises(UsageError, match=r"--tasks-max: .* is not a number of tasks"):
+        parse_tasks(text, "--tasks-max")
+
+
+def test_weights() -> None:
+    """As systemd has them: 1 to 10000, and nothing else."""
+    assert [parse_weight(text) for text in ("1", "100", "10000")] == [1, 100, 10000]
+    for text in ("", "0", "-1", "10001", "1.5", "idle", "٣"):
+        with pytest.raises(UsageError, match=r"--cpu-weight: .* is not a weight"):
+            parse_weight(text, "--cpu-weight")
+
+
+def test_the_memory_of_this_machine() -> None:
+    """In bytes, as /proc/meminfo has it."""
+    words = Path("/proc/meminfo").read_text().split()
+    assert total_memory() == int(words[words.index("MemTotal:") + 1]) * 1024
 
 
 @given(GARBAGE)
@@ -162,7 +197,7 @@ def test_what_is_no_percentage_is_refused_by_its_option(text: str) -> None:
 @example("9" * 400 + "%")
 def test_garbage_raises_nothing_but_a_usage_error(text: str) -> None:
     """Whatever is typed, each parser gives a finite number of the promised range or a UsageError."""
-    for parse in (lambda: parse_size(text, 16 * GIB), lambda: parse_duration(text), lambda: parse_percent(text)):
+    for parse in (lambda: parse_size(text, 16 * GIB), *(lambda each=each: each(text) for each in PARSERS)):
         try:
             value = parse()
         except UsageError as error:

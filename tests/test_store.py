@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gravscope.errors import GravscopeError, NoSuchJobError, StoreError, UsageError
-from gravscope.model import Cancel, CancelStep, JobRecord
-from gravscope.store import Store, check_name, each_readable, make_private_folder, name_of, order_of, read_record
+from gravscope.ids import check_name, name_of, order_of
+from gravscope.model import Cancel, CancelRequest, CancelStep, JobRecord
+from gravscope.store import Store, each_readable, make_private_folder, read_record
 
 NOON = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
 
@@ -210,6 +211,47 @@ def test_a_word_that_means_none_or_many(store: Store, wanted: str, message: str)
     assert message in str(refused.value)
 
 
+def test_the_newest_of_a_name_is_told_by_the_records(store: Store) -> None:
+    """Trap 51: in the hour that is repeated, or with jobs of cron in another time zone, the local time in an id says
+    nothing; the record's own time, with its offset, does."""
+    make_private_folder(store.jobs_dir)
+    for job_id, created in {
+        "fit_20261025_024500": "2026-10-25T02:45:00.000+02:00",
+        "fit_20261025_021500": "2026-10-25T02:15:00.000+01:00",
+        "fit_20261024_230000": "2026-10-24T23:00:00.000+02:00",
+        "cron_20260101_210000": "2026-01-01T21:00:00.000+09:00",
+        "cron_20260101_130000": "2026-01-01T13:00:00.000+00:00",
+        "old_20260102_120000": "2026-01-02T12:00:00.000+00:00",
+        # more than any two zones are apart, so not even looked at
+        "old_20260101_090000": "2030-01-01T09:00:00.000+00:00",
+    }.items():
+        store.write(record_of(job_id, created=created))
+    assert store.find("fit") == "fit_20261025_021500"
+    assert store.find("cron") == "cron_20260101_130000"
+    assert store.find("old") == "old_20260102_120000"
+
+
+def test_a_bad_record_makes_no_older_job_the_newest(store: Store) -> None:
+    """`cancel NAME` says that the newest cannot be read, and ends no other in its place."""
+    fill(store, "fit_20260101_120000", "fit_20260101_130000", "odd_99999999_999999", "odd_99999999_999998")
+    for job_id in ("fit_20260101_120000", "odd_99999999_999998"):
+        store.write(record_of(job_id, created="2026-01-01T12:00:00.000+00:00"))
+    store.record_path("fit_20260101_130000").write_text("{")
+    assert store.find("fit") == "fit_20260101_130000"
+    assert store.find("odd") == "odd_99999999_999999"
+
+
+def test_a_name_may_end_like_a_record(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`x.json` is a file where there is one, else a name; with a slash it can be nothing but a file."""
+    fill(store, "x.json_20260101_120000")
+    monkeypatch.chdir(store.jobs_dir)
+    assert store.locate("x.json") == (store, "x.json_20260101_120000")
+    found, job_id = store.locate("x.json_20260101_120000.json")
+    assert (found.jobs_dir, job_id) == (store.jobs_dir.resolve(), "x.json_20260101_120000")
+    with pytest.raises(NoSuchJobError, match=r"no record \./x\.json"):
+        store.locate("./x.json")
+
+
 # records
 
 
@@ -220,7 +262,7 @@ def test_what_was_written_is_read(store: Store) -> None:
     store.write(record)
     assert store.read("a") == record
     assert '"reason": "途中"' in store.record_path("a").read_text(encoding="utf-8")
-    cancel = Cancel(requested="now", by="me", grace=1.5, steps=[CancelStep("thaw", "now", "no")])
+    cancel = CancelRequest(requested="now", by="me", grace=1.5, steps=[CancelStep("thaw", "now", "no")])
     assert store.read_cancel("a") is None
     store.write_cancel("a", cancel)
     assert store.read_cancel("a") == cancel
@@ -260,7 +302,7 @@ def test_a_link_in_place_of_a_record_is_refused(store: Store, tmp_path: Path) ->
     store.record_path("link").symlink_to(store.record_path("sound"))
     store.record_path("nowhere").symlink_to(tmp_path / "nowhere")
     for job_id in ("link", "nowhere"):
-        with pytest.raises(StoreError, match=os.strerror(40)):
+        with pytest.raises(StoreError, match="is a symbolic link, which is not followed; move it out of the folder"):
             store.read(job_id)
 
 
@@ -297,7 +339,7 @@ def test_a_record_of_another_user_is_an_error_in_its_place(store: Store, monkeyp
     monkeypatch.setattr(os, "open", open_)
     error, record = each_readable(store, store.ids())
     assert isinstance(error, GravscopeError)
-    assert str(error) == f"{store.record_path('b_20260102_000000')}: Permission denied"
+    assert str(error).startswith(f"{store.record_path('b_20260102_000000')}: Permission denied; is it yours? else set ")
     assert isinstance(record, JobRecord)
 
 
@@ -327,7 +369,7 @@ def test_a_folder_that_is_not_ours_to_search_is_a_store_error(store: Store, monk
 
     make_private_folder(store.jobs_dir)
     monkeypatch.setattr("gravscope.store.make_private_folder", lambda folder: None)
-    monkeypatch.setattr(os, "stat", refuse)
+    monkeypatch.setattr(os, "lstat", refuse)
     monkeypatch.setattr(os, "open", refuse)
-    with pytest.raises(StoreError, match="Permission denied; is the folder yours"):
+    with pytest.raises(StoreError, match="Permission denied; is it yours"):
         store.reserve("fit", NOON)

@@ -13,6 +13,7 @@ import pytest
 
 from gravscope import files
 from gravscope.errors import StoreError
+from gravscope.model import JobRecord
 from gravscope.store import Store
 from tests.support import REPOSITORY, until
 
@@ -137,13 +138,14 @@ def test_a_child_that_was_not_given_the_lock_does_not_hold_it(
 
 
 def test_taking_charge_is_for_one_at_a_time(store: Store) -> None:
-    """While one settles a job it is in charge, a second gets a no; afterwards nobody is."""
+    """While one settles a job a second gets a no, and nobody takes it for whoever ran the job."""
     with store.charge("a") as ours:
         assert ours
-        assert store.in_charge("a")
         with store.charge("a", patience=0) as second:
             assert not second
-        assert store.in_charge("a")
+        assert not store.in_charge("a")
+    with store.charge("a", patience=0) as ours:
+        assert ours
     assert not store.in_charge("a")
 
 
@@ -187,9 +189,27 @@ def waits_for_lock(pid: int) -> bool:
 
 
 def test_release_leaves_the_record_alone(store: Store) -> None:
-    """What stands beside the record of a job that has ended goes, twice without complaint; the record stays."""
-    for name in ("a.json", "a.lock", "a.cancel", ".a.cancelling", "b.lock"):
+    """What stands beside the record of a job that has ended goes, what a killed writer left as well, twice without
+    complaint; the record stays, and so does what is of other jobs."""
+    others = [".a.b.json.7.tmp", ".a.json.x.tmp", ".aXjson.7.tmp", ".b.json.7.tmp", "a.json", "b.lock"]
+    own = ["a.lock", "a.cancel", "a.limits", "a.paused", ".a.cancelling", ".a.json.7.tmp", ".a.cancel.8.tmp"]
+    for name in [*own, *others]:
         (store.jobs_dir / name).touch()
     store.release("a")
     store.release("a")
-    assert sorted(path.name for path in store.jobs_dir.iterdir()) == ["a.json", "b.lock"]
+    assert sorted(path.name for path in store.jobs_dir.iterdir()) == others
+
+
+def test_release_keeps_what_a_live_record_needs(store: Store) -> None:
+    """While the record on disk says that the job lives, as over a full disk, its lock and its requests stay."""
+    fields = {"name": "a", "state": "running", "cmd": ["x"], "cwd": "/", "log_file": "/x.log", "created": ""}
+    record = JobRecord(id="a", **fields)  # type: ignore[arg-type]
+    store.write(record)
+    for name in ("a.lock", "a.cancel"):
+        (store.jobs_dir / name).touch()
+    store.release("a")
+    assert sorted(path.name for path in store.jobs_dir.iterdir()) == ["a.cancel", "a.json", "a.lock"]
+    record.state = "lost"
+    store.write(record)
+    store.release("a")
+    assert [path.name for path in store.jobs_dir.iterdir()] == ["a.json"]

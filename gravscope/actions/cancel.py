@@ -8,23 +8,41 @@ from __future__ import annotations
 
 import contextlib
 import getpass
+import math
 import os
 import signal
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from gravscope import cgroup, commands, host, proc
-from gravscope.actions.settle import job_folder, now, settled, survivors, unit_folder
-from gravscope.errors import GravscopeError, StoreError, UnsupportedError
-from gravscope.model import OLDER_DISPATCHER, Cancel, CancelStep, JobRecord
-from gravscope.outcome import KILL_ALL, KILL_GROUP, STOP_UNIT, TERM_GROUP, THAW
+from gravscope import cgroup, commands, files, host, proc
+from gravscope.actions.owner import refuse_foreign
+from gravscope.actions.settle import is_elsewhere, now, settled
+from gravscope.actions.signals import Target
+from gravscope.errors import GravscopeError, RefusedError, StoreError, UnsupportedError
+from gravscope.model import OLDER_DISPATCHER, CancelRequest, CancelStep, JobRecord, Reach
+from gravscope.outcome import (
+    CANCELLED,
+    KILL_ALL,
+    KILL_GROUP,
+    STOP_UNIT,
+    TERM_GROUP,
+    THAW,
+    Evidence,
+    decide,
+)
 from gravscope.store import Store, read_record
 
-# seconds in which the kernel ends what was sent SIGKILL, unless it is in uninterruptible sleep
-AFTER_KILL = 2.0
-# seconds to wait for a job that is only just being started
-STARTING = host.PATIENCE
+# seconds after the grace period in which a cancel has ended the job, or says what is still there
+UNTIL_THE_END = 1.9
+# seconds of these for its supervisor to have killed it, and for the kernel to have ended what was sent SIGKILL
+AFTER_STOP, AFTER_KILL = 0.9, 0.5
+# seconds for the supervisor to write how a job ended of which nothing is left
+FINISHING = 5.0
+# how often a job is ended of which a process was seen once nothing seemed to be left
+TRIES = 3
+# seconds to wait at least for a job that is only just being started
+STARTING = 10.0
 
 
 @dataclass(frozen=True)
@@ -37,16 +55,22 @@ class Cancelled:
 
 def cancel(store: Store, job_id: str, environ: Mapping[str, str], grace: float | None = None) -> Cancelled:
     """Ends the job and returns once it has ended. Raises GravscopeError if something of it is still there."""
+    refuse_foreign(store, job_id, "cancel")
     record = settled(store, store.read(job_id))
     if not record.live:
         return Cancelled(record, had_ended=True)
+    if is_elsewhere(record):
+        raise RefusedError(f"{job_id} runs on {record.host}", f"type there: gravscope cancel {job_id}")
+    if record.boot_id != proc.boot_id():
+        raise RefusedError(
+            f"{job_id} is of another boot than this one, yet somebody holds its lock: nothing was signalled",
+            f"type: gravscope show {job_id}",
+        )
     with store.cancelling(job_id):
         record = settled(store, store.read(job_id))
         had_ended = not record.live and record.cancel is None
         if record.live:
-            ladder = Ladder(store, record, environ, grace)
-            ladder.climb()
-            record = ladder.conclude()
+            record = Ladder(store, record, environ, grace).end_it()
         if not record.live:
             store.release(job_id)
     return Cancelled(record, had_ended)
@@ -69,22 +93,34 @@ class Ladder:
         self.record = record
         self.environ = environ
         self.grace = record.grace if grace is None else grace
-        self.unsaved = False
-        self.request = store.read_cancel(record.id) or Cancel(requested=now(), by=requester(), grace=grace)
+        self.target = Target(record)
+        self.request = store.read_cancel(record.id) or CancelRequest(requested=now(), by=requester(), grace=grace)
+        self.request.through()  # an earlier cancel may have been killed in the middle of a step
+        if grace is not None:
+            self.request.grace = grace
+        self.deadline = math.inf
+        self.unheard = True
+        """True while the disk has not taken so much of the request as an empty file."""
+
+    def end_it(self) -> JobRecord:
+        """Climbs, and returns the final record. What had slipped away when nothing seemed to be left is gone after."""
+        for _ in range(TRIES):
+            self.climb()
+            self.record = self.conclude()
+            if not self.record.live:
+                return self.record
+            self.target, self.deadline = Target(self.record), math.inf
+        raise GravscopeError(f"{self.record.id} still runs", f"type: gravscope show {self.record.id}")
 
     def climb(self) -> None:
         """Rung by rung, until the job is over. Raises GravscopeError with what is left if no rung was enough."""
         self._save()
         self._await_start()
+        self.target.wake_supervisor()
         rungs: list[Callable[[], bool]] = [self._thaw, self._stop_unit, self._terminate, self._kill, self._kill_all]
-        if any(rung() for rung in rungs):
+        if any(self._nothing_left() or rung() for rung in rungs) or self._nothing_left():
             return
-        if not self.processes():
-            raise GravscopeError(
-                f"{self.record.id}: nothing of it is left, but its supervisor has not written how it ended",
-                "it may be waiting for room on the disk",
-            )
-        left = ", ".join(f"{process.pid} (state {process.state})" for process in self.processes())
+        left = ", ".join(f"{process.pid} (state {process.state})" for process in self.target.processes())
         raise GravscopeError(
             f"{self.record.id}: still there after SIGKILL: {left}",
             "a process in state D waits for a device or a network disk and ends when that answers",
@@ -93,143 +129,169 @@ class Ladder:
     def over(self) -> bool:
         """True once the job has ended and its final record is written, or nothing of it is left."""
         if self.record.schema == OLDER_DISPATCHER:
-            return not self.processes()
-        return not self.store.in_charge(self.record.id) and not survivors(self.record)
+            return not self.target.processes()
+        if self.store.in_charge(self.record.id):
+            return False
+        if self.target.supervised:  # it may have been robbed of its lock
+            return not self.store.read(self.record.id).live
+        return not self.target.processes()
 
-    def processes(self) -> list[proc.Stat]:
-        """Every process that is proven to be of this job, the supervisor excepted."""
-        record = self.record
-        if record.boot_id != proc.boot_id():
-            return []
-        found = {process.pid: process for process in survivors(record)}
-        if record.supervisor_pid is not None and proc.is_process(record.supervisor_pid, record.supervisor_start_ticks):
-            for pid in proc.descendants(record.supervisor_pid):
-                process = proc.stat(pid)
-                if process is not None and not process.ended:
-                    found[pid] = process
-            found.pop(record.supervisor_pid, None)
-        return list(found.values())
+    def _nothing_left(self) -> bool:
+        """True when it is over. Where no process is left its supervisor is given time to write how it ended."""
+        deadline = time.monotonic() + FINISHING
+        while not self.over():
+            if self.target.processes():
+                return False
+            if time.monotonic() > deadline:
+                raise self._unwritten()
+            self.target.sleep(FINISHING)
+        return True
+
+    def _unwritten(self) -> GravscopeError:
+        if self.record.state == "starting" and not self.target.supervised:
+            return GravscopeError(
+                f"{self.record.id} is still being started, and ends as soon as that is through",
+                f"type: gravscope status {self.record.id}",
+            )
+        return GravscopeError(
+            f"{self.record.id}: nothing of it is left, but its supervisor has not written how it ended",
+            "it may be waiting for room on the disk",
+        )
 
     # rungs: each returns True when the job is over
 
     def _thaw(self) -> bool:
         """What is frozen, by `gravscope pause` or by `systemctl freeze`, acts on no SIGTERM (systemd issue 38517)."""
-        job = job_folder(self.record)
-        scope = None if job is None else job.removesuffix("/job")
-        frozen = [folder for folder in (scope, job) if folder and _is_frozen(folder)]
+        folders = self.target.folders()
+        frozen = [folder for folder in folders if _is_frozen(folder)]
         if not frozen:
             return False
-        step = self._begin(THAW)
-        if scope in frozen:
+        step = self._begin(THAW, Reach())
+        if folders[0] in frozen:
             host.call(commands.systemctl_thaw(str(self.record.unit)), self.environ)
         refused = [error for folder in frozen if (error := cgroup.write(folder, "cgroup.freeze", "0"))]
-        return self._end(step, error="; ".join(refused) or None, over=False)
+        return self._end(step, "; ".join(refused) or None, over=False)
 
     def _stop_unit(self) -> bool:
+        """The unit's stop job sends SIGTERM; after the grace period the supervisor, if there is one, sends SIGKILL."""
         unit = self.record.own_unit
         if unit is None:
             return False
-        step = self._begin(STOP_UNIT)
+        step = self._begin(STOP_UNIT, self.target.reach_of_stop())
         try:
             environment = host.manager_environment(self.environ, os.geteuid())
         except UnsupportedError as error:
-            return self._end(step, error=error.message, over=False)
-        patience = self.record.grace + commands.STOP_MARGIN + host.PATIENCE
-        stopped = host.call(commands.systemctl_stop(unit), environment, patience)
-        over = stopped.status == 0 and self._wait(AFTER_KILL)
-        return self._end(step, stopped.complaint or "the job was still there", over)
+            return self._end(step, error.message, over=False, reached=False)
+        asked = host.call(commands.systemctl_begin_stop(unit), environment)
+        if asked.complaint is not None:
+            return self._end(step, asked.complaint, over=False, reached=False)
+        grace = min(self.grace, self.record.grace)
+        self.deadline = time.monotonic() + grace + UNTIL_THE_END
+        over = self._wait(grace + (AFTER_STOP if self.target.supervised else 0.0))
+        return self._end(step, f"still there after {grace:g} s", over)
 
     def _terminate(self) -> bool:
-        step = self._begin(TERM_GROUP)
-        self._signal(signal.SIGTERM)
+        if self.deadline < math.inf:
+            return False  # the unit's stop job has sent it SIGTERM already
+        step = self._begin(TERM_GROUP, self.target.reach(signal.SIGTERM, at_once=True))
+        self.target.signal(signal.SIGTERM)
         # a stopped process acts on SIGTERM only once it goes on
-        self._signal(signal.SIGCONT)
-        over = self._wait(self.grace)
-        return self._end(step, f"still there after {self.grace:g} s", over)
+        self.target.signal(signal.SIGCONT)
+        self.deadline = time.monotonic() + self.grace + UNTIL_THE_END
+        self._reached()
+        return self._end(step, f"still there after {self.grace:g} s", self._wait(self.grace))
 
     def _kill(self) -> bool:
-        step = self._begin(KILL_GROUP)
-        self._signal(signal.SIGKILL)
+        step = self._begin(KILL_GROUP, self.target.reach(signal.SIGKILL, at_once=True))
+        self.target.signal(signal.SIGKILL)
+        self._reached()
         return self._end(step, f"still there after {AFTER_KILL:g} s", self._wait(AFTER_KILL))
 
     def _kill_all(self) -> bool:
-        step = self._begin(KILL_ALL)
-        folder = unit_folder(self.record)
-        if folder is not None:
-            cgroup.write(f"{folder}/job", "cgroup.kill", "1")
-        for _ in range(20):  # what forks for ever is stopped first, and outrun
-            for number in (signal.SIGSTOP, signal.SIGKILL):
-                for process in self.processes():
-                    proc.send_signal(process.pid, process.start_ticks, number)
-            if self._wait(0.1):
-                break
-        return self._end(step, "still there", self._wait(AFTER_KILL))
+        step = self._begin(KILL_ALL, self.target.reach(signal.SIGKILL, at_once=True))
+        while True:  # what forks for ever is outrun
+            self.target.outrun()
+            self._reached()
+            over = self._wait(0.0)
+            if over or time.monotonic() > self.deadline:
+                return self._end(step, "still there", over)
+            self.target.sleep(0.02)
 
     # how
 
-    def _signal(self, number: signal.Signals) -> None:
-        """To the process group, if one of its members is proven to be ours, and to what left the group."""
-        ours = self.processes()
-        pgid = self.record.pgid
-        if pgid is not None and any(process.pgid == pgid for process in ours):
-            try:
-                os.killpg(pgid, number)
-            except OSError:
-                pgid = None
-        for process in ours:
-            if process.pgid != pgid:
-                proc.send_signal(process.pid, process.start_ticks, number)
-
-    def _begin(self, name: str) -> CancelStep:
+    def _begin(self, name: str, reach: Reach) -> CancelStep:
+        """Puts a step on disk before it is taken, with whom it is about to reach."""
         step = CancelStep(step=name, at=now())
         self.request.steps.append(step)
+        self.request.acting = reach
         self._save()
         return step
 
-    def _end(self, step: CancelStep, error: str | None, over: bool) -> bool:
+    def _reached(self) -> None:
+        """The signals of the step have been sent: so much of it is certain, whatever becomes of us."""
+        self.request.through()
+        self._save()
+
+    def _end(self, step: CancelStep, error: str | None, over: bool, *, reached: bool = True) -> bool:
         if not over:
             step.error = error
-            self._save()
+            if not reached:
+                self.request.acting = None
+            self._reached()
         return over
 
     def _save(self) -> None:
         """Puts the request where the supervisor finds it. A full disk, which this very job may have filled, does not
-        stand in the way of ending it."""
-        if self.record.schema != OLDER_DISPATCHER:
-            try:
-                self.store.write_cancel(self.record.id, self.request)
-                self.unsaved = False
-            except StoreError:
-                self.unsaved = True
+        stand in the way of ending it, and has room for an empty file."""
+        if self.record.schema == OLDER_DISPATCHER:
+            return
+        try:
+            self.store.write_cancel(self.record.id, self.request)
+            self.unheard = False
+        except StoreError:
+            with contextlib.suppress(OSError):
+                flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+                descriptor = files.open_as(str(self.store.cancel_path(self.record.id)), flags)
+                # somebody else's in its place, which we may not replace, is not believed by the supervisor
+                self.unheard = not files.is_ours(os.fstat(descriptor))
+                os.close(descriptor)
 
     def conclude(self) -> JobRecord:
-        """The record of the job that has ended, with our request in it even if the disk had no room for that before."""
+        """The record of the job that seems to have ended."""
         record = settled(self.store, self.store.read(self.record.id))
-        if record.live or record.cancel is not None or not self.unsaved:
-            return record
-        with self.store.charge(record.id) as ours:
-            if ours:
-                record.cancel, record.state = self.request, "cancelled"
-                record.reason = f"cancelled on request by {self.request.steps[-1].step} ({record.reason})"
-                with contextlib.suppress(StoreError):
-                    self.store.write(record)
+        if self.unheard and record.cancel is None and record.signal is not None:
+            self._amend(record)
         return record
+
+    def _amend(self, record: JobRecord) -> None:
+        """Of a request that the disk would not take at all its supervisor could not know: it has seen a signal."""
+        steps = tuple(step.step for step in self.request.steps)
+        reached = self.request.reached.able > 0
+        evidence = Evidence(signal=record.signal, cancel_requested=True, cancel_steps=steps, cancel_reached=reached)
+        outcome = decide(evidence)
+        with self.store.charge(record.id) as ours, contextlib.suppress(StoreError):
+            if ours and outcome.state == CANCELLED:
+                record.cancel = self.request.as_recorded()
+                record.state, record.reason = "cancelled", outcome.reason
+                self.store.write(record)
 
     def _await_start(self) -> None:
         """A job that is only being started is let start, or be refused: the supervisor looks for the request first."""
-        deadline = time.monotonic() + STARTING
+        deadline = time.monotonic() + max(STARTING, self.grace + UNTIL_THE_END)
         while self.record.state == "starting" and self.store.in_charge(self.record.id):
             if time.monotonic() > deadline:
                 return
             time.sleep(0.01)
             self.record = read_record(self.store.record_path(self.record.id))
+            self.target = Target(self.record)
 
     def _wait(self, patience: float) -> bool:
         deadline = time.monotonic() + patience
         while not self.over():
-            if time.monotonic() >= deadline:
+            rest = deadline - time.monotonic()
+            if rest <= 0:
                 return False
-            time.sleep(0.01)
+            self.target.sleep(rest)
         return True
 
 

@@ -42,6 +42,7 @@ def judge(facts: Facts) -> Diagnosis:
         *lines.oom(facts),
         lines.slice_(facts),
         lines.session(facts),
+        *machine.path(facts),
         machine.linger(facts),
         machine.journal(facts),
         machine.swap(facts),

@@ -81,7 +81,8 @@ class Journal:
 @dataclass(frozen=True)
 class Folder:
     """A folder of gravscope's. `link_owner` is who owns the symbolic link in its place, if there is one; `nearest` is
-    the folder itself, or the nearest one above that is there."""
+    the folder itself, or the nearest one above that is there; `real` is where it is once all links are followed;
+    `open_above` is one above it in which anybody could put another in its place."""
 
     path: Path
     kind: Literal["folder", "missing", "other", "out of reach"]
@@ -93,6 +94,8 @@ class Folder:
     group_is_own: bool = False
     free: int | None = None
     free_names: int | None = None
+    real: Path | None = None
+    open_above: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -107,7 +110,8 @@ class Clock:
 
 @dataclass(frozen=True)
 class Facts:
-    """All that was found out. `program` is how gravscope is to be typed, `booted` whether systemd runs the machine."""
+    """All that was found out. `program` is how gravscope is to be typed, `booted` whether systemd runs the machine,
+    `unsafe_path` the parts of `path` (PATH) into which somebody else could put a program."""
 
     uid: int
     user: str
@@ -135,3 +139,5 @@ class Facts:
     log_dir: Folder
     clock: Clock
     pystemd: str | None
+    path: str = ""
+    unsafe_path: tuple[str, ...] = ()

@@ -11,8 +11,9 @@ from typing import Any, Literal
 
 from gravscope.actions.doctor_facts import Folder
 
-# what is written beside this may be fetched by anybody, where a web server runs
-WEB_ROOTS = frozenset({"public", "public_html", "www", "htdocs", "wwwroot"})
+# what is below one of these may be fetched by anybody, where a web server runs; some are called so only in one place
+WEB_ROOTS = frozenset({"public", "public_html", "www", "wwwroot", "webroot", "htdocs", "httpdocs"})
+WEB_PLACES = frozenset({("srv", "http"), ("nginx", "html"), ("httpd", "html"), ("apache2", "html")})
 WRITABLE_BY_GROUP, WRITABLE_BY_OTHERS = 0o020, 0o002
 
 
@@ -34,6 +35,8 @@ def look_at(path: Path, uid: int) -> Folder:
         group_is_own=found is not None and _is_own_group(found.st_gid, uid),
         free=free,
         free_names=free_names,
+        real=Path(os.path.realpath(path)),
+        open_above=_open_above(path),
     )
 
 
@@ -45,6 +48,18 @@ def _stat(path: Path) -> tuple[Literal["folder", "missing", "other", "out of rea
     except OSError:
         return "out of reach", None
     return ("folder" if stat.S_ISDIR(found.st_mode) else "other"), found
+
+
+def _open_above(path: Path) -> Path | None:
+    """The first folder above that lets anybody rename what is in it: the sticky bit would not (see inode(7))."""
+    for above in path.parents:
+        try:
+            mode = above.stat().st_mode
+        except OSError:
+            continue
+        if mode & WRITABLE_BY_OTHERS and not mode & stat.S_ISVTX:
+            return above
+    return None
 
 
 def _link_owner(path: Path) -> int | None:
@@ -78,6 +93,25 @@ def writable_by_others(folder: Folder) -> bool:
     return bool(by_group or folder.mode & WRITABLE_BY_OTHERS)
 
 
-def web_root(path: Path) -> str | None:
-    """The part of `path` that looks like the root of a web server, if one does."""
-    return next((part for part in path.parts if part in WEB_ROOTS), None)
+def web_root(folder: Folder) -> str | None:
+    """The part of its path that looks like the root of a web server, if one does; links are followed, too."""
+    for path in (folder.path, folder.real or folder.path):
+        before = ""
+        for part in path.parts:
+            if part.lower() in WEB_ROOTS or (before.lower(), part.lower()) in WEB_PLACES:
+                return part
+            before = part
+    return None
+
+
+def unsafe_parts(path: str) -> tuple[str, ...]:
+    """The parts of a PATH into which somebody else could put a program: the working directory, and whatever anybody
+    can write to."""
+    return tuple(part for part in path.split(os.pathsep) if not part.startswith("/") or _writable_by_anybody(part))
+
+
+def _writable_by_anybody(folder: str) -> bool:
+    try:
+        return bool(Path(folder).stat().st_mode & WRITABLE_BY_OTHERS)
+    except OSError:
+        return False

@@ -13,6 +13,11 @@ from gravscope.quantity import format_size
 ROOM_WANTED, ROOM_NEEDED = 1024 * MIB, MIB
 NAMES_WANTED = 1000
 DAY = 86400.0
+# what overrides every other setting of a folder, and where nobody else looks
+ELSEWHERE = {
+    "jobs-dir": "GRAVSCOPE_JOBS_DIR=~/.local/state/gravscope/jobs",
+    "log-dir": "GRAVSCOPE_LOG_DIR=~/.local/state/gravscope/logs",
+}
 # 2020-01-01: a machine without a clock of its own starts in 1970, or when its firmware was made
 EARLIEST_BOOT = 1577836800.0
 
@@ -68,21 +73,51 @@ def folder(name: str, found: Folder, uid: int) -> Check:
     """Who may do what with a folder of ours: the first thing that is wrong with it."""
     path, look = str(found.path), f"ls -ld {shlex.quote(str(found.nearest))}"
     missing, there = found.kind == "missing", found.kind == "folder"
+    another = f"export {ELSEWHERE[name]}"
+    take = f'sudo chown -R "$(id -un)" {shlex.quote(path)}' if found.owner == 0 else another
     wrong: list[tuple[bool, Status, str, str | None]] = [
-        (found.link_owner not in (None, 0, uid), "fail", f"is a symbolic link of uid {found.link_owner}'s", look),
+        (found.link_owner not in (None, 0, uid), "fail", f"is a symbolic link of uid {found.link_owner}'s", another),
         (missing and found.link_owner is not None, "fail", "is a symbolic link to nowhere", look),
         (missing and not found.can_write, "fail", f"is not there, and {found.nearest} cannot be written to", look),
         (found.kind == "other", "fail", "is not a folder", look),
         (found.kind == "out of reach", "fail", "is out of reach", look),
-        (there and found.owner != uid, "fail", f"belongs to uid {found.owner}", look),
+        (there and found.owner != uid, "fail", f"belongs to uid {found.owner}", take),
         (there and not found.can_write, "fail", "cannot be written to", f"chmod u+rwx {shlex.quote(path)}"),
         (writable_by_others(found), "warn", "can be written to by others", f"chmod go-w {shlex.quote(path)}"),
-        (web_root(found.path) is not None, "warn", f"is below {web_root(found.path)}/: a web server may show it", None),
+        (
+            found.open_above is not None,
+            "warn",
+            f"can be replaced by anybody who can write to {found.open_above}",
+            another,
+        ),
+        (
+            web_root(found) is not None,
+            "warn",
+            f"is below {web_root(found)}/: a web server may show it{_to_whom(found)}",
+            another,
+        ),
     ]
     for is_so, status, what, type_ in wrong:
         if is_so:
             return Check(name, status, f"{path} {what}", type_)
     return Check(name, "ok", f"{path}, made when needed" if missing else path)
+
+
+def _to_whom(found: Folder) -> str:
+    """What keeps a web server from it: each file is its owner's alone, and so may the folder be."""
+    if found.kind == "folder" and found.mode & 0o077:
+        return ", though only one that runs as you can read the files (0600)"
+    return ", though only one that runs as you can enter it (0700)"
+
+
+def path(facts: Facts) -> list[Check]:
+    """PATH, by which systemctl and the like are found; no line where nobody else can put one there."""
+    if not facts.unsafe_path:
+        return []
+    named = " and ".join(part or "an empty part" for part in facts.unsafe_path)
+    why = f"PATH has {named}: a systemctl that somebody puts there would be run"
+    safe = ":".join(part for part in facts.path.split(":") if part not in facts.unsafe_path)
+    return [Check("path", "warn", why, f"export PATH={shlex.quote(safe)}")]
 
 
 def room(name: str, found: Folder) -> Check:

@@ -25,10 +25,11 @@ from gravscope.actions.doctor_facts import (
     Slice,
     Trial,
 )
-from gravscope.actions.doctor_folders import look_at
+from gravscope.actions.doctor_folders import look_at, unsafe_parts
 from gravscope.actions.doctor_scope import try_oom, try_scope
 from gravscope.errors import UnsupportedError
 from gravscope.project import Project
+from gravscope.quantity import total_memory
 
 # seconds that one tool may take: a machine that is slower than that is in trouble, and says so by it
 PATIENCE = 8.0
@@ -50,7 +51,7 @@ def gather(project: Project, environ: Mapping[str, str], program: str, *, oom: b
         user=user,
         program=program,
         python=".".join(map(str, sys.version_info[:3])),
-        memory=host.total_memory(),
+        memory=total_memory(),
         systemd=systemd_version(environ),
         booted=Path("/run/systemd/system").is_dir(),  # sd_booted(3)
         manager=manager,
@@ -72,6 +73,8 @@ def gather(project: Project, environ: Mapping[str, str], program: str, *, oom: b
         log_dir=look_at(project.log_dir, uid),
         clock=read_clock(environ),
         pystemd=_version_of("pystemd"),
+        path=environ.get("PATH", os.defpath),
+        unsafe_path=unsafe_parts(environ.get("PATH", os.defpath)),
     )
 
 

@@ -1,17 +1,185 @@
-"""Which variables hold secrets, by their names: their values are never shown, though the private record has them."""
+"""What is secret in a command, a variable or a message, told by its looks: it is shown as ***, and kept in the record.
+
+Hidden are values of secret-looking names (variables, options, assignments, headers, JSON), passwords in URLs, and
+tokens of well-known looks. What looks like nothing in particular (`mysql -pSECRET`, a word alone) cannot be told.
+In doubt a value is hidden: the record itself, which only its owner can read, has it.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
-HIDDEN = "(hidden)"
-_SECRET = re.compile(
-    r"TOKEN|SECRET|PASSW(OR)?D|PASSPHRASE|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|CREDENTIAL|COOKIE|_AUTH$|WEBHOOK|_DSN$",
+if TYPE_CHECKING:  # the standard library alone is what `gravscope.actions.telling` has
+    from gravscope.model import JobRecord
+
+HIDDEN = "***"
+
+_SECRET_NAME = re.compile(
+    r"PASSW(?:OR)?D|PASSPHRASE|PASSCODE|SECRET|TOKEN(?!IZ)|CREDENTIAL|COOKIE|WEBHOOK|BEARER|AUTHORIZATION|SIGNATURE$"
+    r"|(?:API|ACCESS|PRIVATE)[_.-]?KEY|CONN(?:ECTION)?[_.-]?STR(?:ING)?$"
+    r"|(?:^|[_.-])PASS$|^--AUTH$|(?<=[A-Z0-9])[_.-](?:AUTH|DSN|JWT|PWD|SAS)$"
+    r"|(?<=[A-Z0-9])(?<!CACHE)(?<!FOREIGN)(?<!INDEX)(?<!PARTITION)(?<!PRIMARY)(?<!PUBLIC)(?<!SORT)[_.-]KEY$",
     re.IGNORECASE,
 )
+# the value is a place, or a count of a language model's tokens
+_HARMLESS_NAME = re.compile(
+    r"[_.-](?:FILE|PATH|DIR|STDIN|PROMPT)$"
+    r"|(?:^|[_.-])(?:MAX|MIN|NUM|N|TOTAL)[_.-](?:[A-Z]+[_.-])*TOKENS?(?:[_.-]PER[_.-][A-Z]+)?$"
+    r"|^[_.-]*TOKENS[_.-]PER[_.-][A-Z]+$",
+    re.IGNORECASE,
+)
+# NAME: VALUE is believed of names that can be nothing else, for messages have colons, too
+_HEADER_NAME = re.compile(
+    r"(?:.*[-_])?(?:authorization|cookie|token|api[-_]?key|access[-_]?key|auth[-_]?key|secret|secret[-_]key"
+    r"|subscription[-_]key|password|passwd|passphrase|signature)",
+    re.IGNORECASE,
+)
+# options that take no value, so that the next word is something else
+_BARE_OPTION = re.compile(r"--?(?:no|ask|prompt|disable)-", re.IGNORECASE)
+_LONG_OPTION = re.compile(r"--[A-Za-z][\w.-]*+(?:=.*)?", re.DOTALL)
+# `sh -c TEXT`, `bash -lc TEXT`, `python -c TEXT`: what follows is a program, and not one value
+_PROGRAM_FOLLOWS = re.compile(r"-[A-Za-z]*c")
+
+# without one of these nothing is hidden: most texts need no closer look, and a list may have thousands of them
+_SIGNS = (
+    "pass", "secret", "token", "credential", "cookie", "hook", "bearer", "auth", "sig", "key", "conn", "dsn", "jwt",
+    "pwd", "sas", "code=", "://", "telegram", "gho_", "ghp_", "ghr_", "ghs_", "ghu_", "github_pat_", "glpat-", "xox",
+    "hf_", "sk-", "npm_", "pypi-", "aiza", "eyj", "-----begin",
+)  # fmt: skip
+# what stands before a value; possessive, so that no text, however long, takes more than one look
+_ASSIGNING = re.compile(r"(?<![\w.-])([\w.-]++)[\"'\]]{0,2}\s*+[:+?]?=++>?\s*+")
+_NAMING = re.compile(r"(?<![\w./-])([\w-]++)[\"']?\s*+:\s*+")
+_OPTION = re.compile(r"(?<![\w./-])(--?[A-Za-z][\w.-]*+)\s++")
+_BEARER = re.compile(r"\b(bearer)\s++", re.IGNORECASE)
+# a value as shells have it: quoted parts, substitutions, escapes, and whatever else does not end a word
+_SHELL_VALUE = re.compile(
+    r"""(?:"(?:\\.|[^"\\])*+"|'[^']*+'|`[^`]*+`|\$\([^()]*+\)|\\.|[^\s;&|<>()])++""",
+    re.DOTALL,
+)
+_HEADER_VALUE = re.compile(r"""\s*+(?:"(?:\\.|[^"\\])*+"|'[^']*+'|[^"'\r\n]++)""", re.DOTALL)
+
+_QUERY = re.compile(r"([?&;](?:auth|code|key|pass|pwd|sig)=)[^&;\s\"']++", re.IGNORECASE)
+_HOOK = re.compile(
+    r"(hooks\.slack\.com/\w++/|discord(?:app)?\.com/api/webhooks/|webhook\.office\.com/|api\.telegram\.org/bot)[^\s\"']++"
+)
+_KNOWN = re.compile(
+    r"\b(?:gh[opsru]_\w{16,}+|github_pat_\w{16,}+|glpat-[\w-]{16,}+|xox[abeprs]-[\w-]{10,}+|hf_\w{16,}+|npm_\w{16,}+"
+    r"|sk-[\w-]{16,}+|pypi-[\w-]{16,}+|AIza[\w-]{30,}+|eyJ[\w-]{8,}+\.[\w-]{8,}+\.[\w-]*+)"
+    r"|-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----.*+",
+    re.DOTALL,
+)
+_URL = re.compile(r"(?:[\w.-]++=)?[A-Za-z][\w+.-]*+://")
+_WEB = re.compile(r"(?:^|\W)https?$", re.IGNORECASE)
+
+
+@lru_cache(4096)
+def is_secret_name(name: str) -> bool:
+    """Whether what goes by this name is most likely a secret."""
+    return _SECRET_NAME.search(name) is not None and _HARMLESS_NAME.search(name) is None
 
 
 def hide_secrets(environment: Mapping[str, str]) -> dict[str, str]:
-    """`environment` with the values of secret-looking names replaced."""
-    return {name: HIDDEN if _SECRET.search(name) else value for name, value in environment.items()}
+    """`environment` with the values of secret-looking names replaced, and what is secret in other values."""
+    return {name: HIDDEN if is_secret_name(name) else hide_in_word(value) for name, value in environment.items()}
+
+
+def hide_in_command(words: Sequence[str], *, shell: bool = False) -> list[str]:
+    """The words of a command; with `shell`, the first of them is a program for a shell."""
+    if not _is_worth_a_look(" ".join(words)):
+        return list(words)
+    shown = []
+    is_value, is_program = False, shell
+    for word in words:
+        if is_value and _LONG_OPTION.fullmatch(word) is None:
+            shown.append(HIDDEN)
+            is_value = is_program = False
+            continue
+        shown.append(hide_in_text(word) if is_program else hide_in_word(word))
+        is_value = word.startswith("-") and "=" not in word and _wants_secret(word)
+        is_program = _PROGRAM_FOLLOWS.fullmatch(word) is not None
+    return shown
+
+
+def hide_in_word(word: str) -> str:
+    """One word of a command, or the value of a variable: behind a secret-looking name, all that is left of it."""
+    if not _is_worth_a_look(word):
+        return word
+    if _URL.match(word):
+        word = _hide_userinfo(word)  # spaces included
+    for lead, is_secret in ((_ASSIGNING, is_secret_name), (_NAMING, _is_header)):
+        for found in lead.finditer(word):
+            if is_secret(found[1]):
+                return hide_in_text(word[: found.end()]) + HIDDEN
+    return hide_in_text(word)
+
+
+def hide_in_text(text: str) -> str:
+    """A shell's program, or a message: whatever looks like a secret in it."""
+    if not _is_worth_a_look(text):
+        return text
+    if "://" in text and "@" in text:
+        text = re.sub(r"\S++", lambda run: _hide_userinfo(run[0]), text)
+    text = _KNOWN.sub(HIDDEN, text)
+    for shape in (_HOOK, _QUERY):
+        text = shape.sub(rf"\g<1>{HIDDEN}", text)
+    text = _hide_values(text, _NAMING, _is_header, _HEADER_VALUE)
+    text = _hide_values(text, _BEARER, bool, _SHELL_VALUE)
+    text = _hide_values(text, _ASSIGNING, is_secret_name, _SHELL_VALUE)
+    return _hide_values(text, _OPTION, _wants_secret, _SHELL_VALUE)
+
+
+def hide_in_record(record: JobRecord) -> JobRecord:
+    """A copy of a record, for other eyes than those that may read its file."""
+    import msgspec  # noqa: PLC0415
+
+    return msgspec.structs.replace(
+        record,
+        cmd=hide_in_command(record.cmd, shell=record.shell),
+        env=hide_secrets(record.env),
+        reason=record.reason and hide_in_text(record.reason),
+        fallback_reason=record.fallback_reason and hide_in_text(record.fallback_reason),
+        warnings=[hide_in_text(warning) for warning in record.warnings],
+    )
+
+
+def _is_worth_a_look(text: str) -> bool:
+    folded = text.casefold()
+    return any(sign in folded for sign in _SIGNS)
+
+
+def _wants_secret(option: str) -> bool:
+    """Whether the word after this option is a secret."""
+    return is_secret_name(option) and _BARE_OPTION.match(option) is None
+
+
+def _is_header(name: str) -> bool:
+    return _HEADER_NAME.fullmatch(name) is not None
+
+
+def _hide_values(text: str, lead: re.Pattern[str], is_secret: Callable[[str], bool], value: re.Pattern[str]) -> str:
+    """Hides each value that follows a lead whose name is a secret's; other leads are passed by, not their values."""
+    parts, kept, at = [], 0, 0
+    while found := lead.search(text, at):
+        at = found.end()
+        if is_secret(found[1]) and (hidden := value.match(text, at)):
+            parts += [text[kept:at], HIDDEN]
+            kept = at = hidden.end()
+    return "".join([*parts, text[kept:]])
+
+
+def _hide_userinfo(text: str) -> str:
+    """A URL's password, to the last @, for it may hold any other character. A user without one is shown, but not on
+    the web, where it is a token."""
+    begin = text.find("://") + 3
+    end = text.rfind("@")
+    if begin < 3 or end < begin:
+        return text
+    user, colon, _ = text[begin:end].partition(":")
+    if colon:
+        return f"{text[:begin]}{user}:{HIDDEN}{text[end:]}"
+    if "/" not in user and _WEB.search(text[: begin - 3]):
+        return f"{text[:begin]}{HIDDEN}{text[end:]}"
+    return text

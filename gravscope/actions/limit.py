@@ -11,7 +11,8 @@ import msgspec
 
 from gravscope import bus, commands, files, host, proc
 from gravscope.actions.cancel import requester
-from gravscope.actions.settle import now, settled
+from gravscope.actions.owner import refuse_foreign
+from gravscope.actions.settle import now, settled, supervisor_of
 from gravscope.actions.status import memory_now
 from gravscope.errors import RefusedError, StoreError, UnsupportedError, UsageError
 from gravscope.model import OLDER_DISPATCHER, JobRecord, LimitChange, Limits
@@ -30,6 +31,8 @@ def limit(store: Store, job_id: str, limits: Limits, environ: Mapping[str, str],
     changed = {name: value for name, value in msgspec.to_builtins(limits).items() if value is not None}
     if not changed:
         raise UsageError("no limit to change", f"type: gravscope limit {job_id} --mem-high 8G")
+    refuse_foreign(store, job_id, "limit")
+    store.read(job_id)  # before a lock is laid beside a record that is not ours to read
     with store.cancelling(job_id):
         record = live_supervised(store, job_id)
         _refuse_below_use(record, limits, force=force)
@@ -79,7 +82,7 @@ def live_supervised(store: Store, job_id: str) -> JobRecord:
     record = settled(store, store.read(job_id))
     if not record.live:
         raise RefusedError(f"{job_id} has ended: {record.state}", f"type: gravscope show {job_id}")
-    if record.schema == OLDER_DISPATCHER or not proc.is_process(record.supervisor_pid, record.supervisor_start_ticks):
+    if record.schema == OLDER_DISPATCHER or supervisor_of(record) is None:
         raise RefusedError(f"{job_id} has no supervisor", f"all that can be done is: gravscope cancel {job_id}")
     return record
 

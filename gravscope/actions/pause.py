@@ -10,6 +10,7 @@ import signal
 
 from gravscope import cgroup, files, proc
 from gravscope.actions.limit import live_supervised, taken_over
+from gravscope.actions.owner import refuse_foreign
 from gravscope.actions.settle import job_folder
 from gravscope.errors import RefusedError, StoreError, UnsupportedError
 from gravscope.model import JobRecord
@@ -27,6 +28,8 @@ def resume(store: Store, job_id: str) -> JobRecord:
 
 
 def _change(store: Store, job_id: str, *, paused: bool) -> JobRecord:
+    refuse_foreign(store, job_id, "pause" if paused else "resume")
+    store.read(job_id)  # before a lock is laid beside a record that is not ours to read
     with store.cancelling(job_id):
         record = live_supervised(store, job_id)
         folder = job_folder(record)

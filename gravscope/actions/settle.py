@@ -8,16 +8,19 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from gravscope import cgroup, commands, host, proc
+from gravscope.actions.owner import is_foreign
 from gravscope.errors import GravscopeError, StoreError, UnsupportedError
 from gravscope.model import OLDER_DISPATCHER, JobRecord
 from gravscope.outcome import Evidence, decide
 from gravscope.store import Store, each_readable
 
 UNSUPERVISED = "its supervisor is gone; it still runs, and how it ends will not be known for certain"
+# seconds that the journal may take
+JOURNAL = 10.0
 
 
 def now() -> str:
@@ -29,10 +32,14 @@ def settled(store: Store, record: JobRecord) -> JobRecord:
     """`record` as it really stands. Writes it if it had been left behind by whoever was in charge of it."""
     if not record.live or record.schema == OLDER_DISPATCHER:
         return record
-    if record.boot_id != proc.boot_id() and record.host != socket.gethostname():
-        return record  # of another machine, over a network disk, nothing can be known from here
-    if store.in_charge(record.id) and not _supervisor_is_gone(record):
+    if is_elsewhere(record):
         return record
+    if _is_supervised(store, record):
+        return _begun(record)
+    if is_foreign(store, record.id):
+        return _from_outside(record)
+    if UNSUPERVISED in record.warnings and survivors(record):
+        return record  # there is nothing to be written, and so no reason to wait for anybody
     with store.charge(record.id) as ours:
         record = store.read(record.id)  # it may have ended, or been settled, while we were waiting
         if ours and record.live:
@@ -52,11 +59,46 @@ def _settle(store: Store, record: JobRecord, left: list[proc.Stat]) -> None:
             conclude(store, record)
 
 
-def _supervisor_is_gone(record: JobRecord) -> bool:
-    """True if whoever holds the lock can only be another one who is settling the job at this moment."""
+def _from_outside(record: JobRecord) -> JobRecord:
+    """How somebody else's job stands, as far as it can be told. Nothing is written: its owner's next look does that."""
+    rebooted = record.boot_id != proc.boot_id()
+    if record.state == "starting" and record.supervisor_pid is None and not rebooted:
+        return record  # whether anybody is in charge of it, its lock tells its owner alone
+    if not rebooted and proc.is_process(record.pid, record.start_ticks):
+        record.warnings.append(UNSUPERVISED)
+    else:
+        outcome = decide(Evidence(supervised=False, rebooted=rebooted))
+        record.state, record.reason, record.ended = outcome.state, outcome.reason, now()  # type: ignore[assignment]
+    return record
+
+
+def is_elsewhere(record: JobRecord) -> bool:
+    """True for a job of another machine, over a network disk, of which nothing can be known from here."""
+    return record.boot_id != proc.boot_id() and record.host not in (None, socket.gethostname())
+
+
+def _is_supervised(store: Store, record: JobRecord) -> bool:
+    """True while somebody is in charge, a supervisor whose lock somebody else has removed included.
+
+    Whoever holds the lock of a job whose supervisor is gone can only be another one who is settling it just now.
+    """
     if record.supervisor_pid is None:
-        return False
-    return not proc.is_process(record.supervisor_pid, record.supervisor_start_ticks)
+        return store.in_charge(record.id)
+    return supervisor_of(record) is not None
+
+
+def supervisor_of(record: JobRecord) -> int | None:
+    """The pid of the job's supervisor if that lives: in this boot, and no later process that has its number."""
+    alive = record.boot_id == proc.boot_id() and proc.is_process(record.supervisor_pid, record.supervisor_start_ticks)
+    return record.supervisor_pid if alive else None
+
+
+def _begun(record: JobRecord) -> JobRecord:
+    """A job that runs although the disk, being full, still says `starting`: its command has been exec'd."""
+    command = proc.stat(record.pid) if record.state == "starting" and record.pid is not None else None
+    if command is not None and command.start_ticks == record.start_ticks and command.execed:
+        record.state = "running"
+    return record
 
 
 def survivors(record: JobRecord) -> list[proc.Stat]:
@@ -68,18 +110,30 @@ def survivors(record: JobRecord) -> list[proc.Stat]:
         command = proc.stat(record.pid)
         if command is not None:
             found[command.pid] = command
-    folder = unit_folder(record)
-    for pid in cgroup.processes(folder) if folder else []:
-        process = proc.stat(pid)
-        if process is not None and not process.ended:
-            found[pid] = process
+    folder = unit_folder(record, found)
+    if folder is not None:
+        found.update({process.pid: process for process in inside(folder)})
+    # what hides its environment is still the child of one that does not
+    for process in [process for process in found.values() if process.ppid not in found]:
+        for child in proc.tree(process.pid):
+            found.setdefault(child.pid, child)
     return list(found.values())
+
+
+def inside(folder: str) -> list[proc.Stat]:
+    """The processes in a cgroup. One of which every process forks and ends at once is not taken for an empty one."""
+    for _ in range(1000):
+        stats = [proc.stat(pid) for pid in cgroup.processes(folder)]
+        found = [process for process in stats if process is not None and not process.ended]
+        if found or not cgroup.populated(folder):
+            return found
+    return []
 
 
 def job_folder(record: JobRecord) -> str | None:
     """The cgroup of the job's own processes, beside that of its supervisor, which must live; None for one without."""
-    pid = record.supervisor_pid
-    if record.unit is None or pid is None or not proc.is_process(pid, record.supervisor_start_ticks):
+    pid = supervisor_of(record)
+    if record.unit is None or pid is None:
         return None
     own = cgroup.folder_of(pid)
     if own is None or not own.endswith(f"{record.unit}/supervisor"):
@@ -87,11 +141,18 @@ def job_folder(record: JobRecord) -> str | None:
     return own.removesuffix("supervisor") + "job"
 
 
-def unit_folder(record: JobRecord) -> str | None:
-    """The cgroup folder of the job's scope, as the manager tells it; None if there is none any more."""
+def unit_folder(record: JobRecord, pids: Iterable[int] = ()) -> str | None:
+    """The cgroup folder of the job's scope; None if there is none any more. One of `pids`, its processes, knows it, or
+    its supervisor; the manager, which may be slow to answer, is asked if none does."""
     root = cgroup.mount_point()
     if record.own_unit is None or root is None:
         return None
+    supervisor = supervisor_of(record)
+    pids = pids if supervisor is None else [supervisor, *pids]
+    for pid in pids:
+        above, unit, _below = f"{cgroup.folder_of(pid)}/".partition(f"/{record.own_unit}/")
+        if unit:
+            return above + unit.rstrip("/")
     path = unit_properties(record, os.environ).get("ControlGroup")
     return f"{root}{path}" if path and os.path.isdir(f"{root}{path}") else None  # noqa: PTH112 (a kernel path)
 
@@ -114,6 +175,12 @@ def unsupervised(store: Store, record: JobRecord) -> JobRecord:
     if UNSUPERVISED not in record.warnings:
         record.state = "running"
         record.warnings.append(UNSUPERVISED)
+        unheld = ["its memory limit"] if record.enforcement == "watch" else []
+        unheld += ["its timeout"] if record.timeout is not None else []
+        if unheld:
+            record.warnings.append(f"nobody keeps {' and '.join(unheld)} any more")
+        if record.enforcement == "watch":
+            record.enforcement = "none"
         store.write(record)
     return record
 
@@ -122,21 +189,34 @@ def conclude(store: Store, record: JobRecord) -> None:
     """Writes the end of a job of which nothing is left and which nobody is in charge of."""
     cancel = store.read_cancel(record.id)
     rebooted = record.boot_id != proc.boot_id()
-    if record.state == "starting" and record.supervisor_pid is None and not rebooted:
+    if record.state == "starting" and record.pid is None:
+        # its pid is on disk before its command is let go
         evidence = Evidence(start_error="whatever was launching it ended before its command was started")
     else:
-        evidence = Evidence(
-            supervised=False,
-            rebooted=rebooted,
-            cancel_requested=cancel is not None,
-            cancel_steps=tuple(step.step for step in cancel.steps) if cancel else (),
-            unit_result=None if rebooted else unit_properties(record, os.environ).get("Result"),
-        )
+        evidence = Evidence(supervised=False, rebooted=rebooted, **_told_of_unit(record, rebooted=rebooted))
+        if cancel is not None:
+            evidence.cancel_requested, evidence.cancel_steps = True, tuple(step.step for step in cancel.steps)
+            evidence.cancel_reached = cancel.reached.able > 0 or cancel.acting is not None
     outcome = decide(evidence)
     record.state, record.reason = outcome.state, outcome.reason  # type: ignore[assignment]
-    record.cancel = cancel or record.cancel
-    record.ended = now()
+    if cancel is not None:
+        record.cancel = cancel.as_recorded()
+    record.ended, record.paused, record.throttled = now(), False, False
     store.write(record)
+
+
+def _told_of_unit(record: JobRecord, *, rebooted: bool) -> dict[str, object]:
+    """What the manager says of the end of the job's unit, or has said in the journal before it forgot the unit."""
+    if record.own_unit is None:
+        return {}
+    told = {} if rebooted else unit_properties(record, os.environ)
+    if told.get("LoadState") == "loaded":
+        return {"unit_result": told.get("Result")}
+    said = host.call(commands.journal_of_end(record.own_unit, os.geteuid(), record.boot_id), os.environ, JOURNAL)
+    ends = commands.parse_ends(said.out) if said.status == 0 else set()
+    # one process of many that was killed for memory says nothing of how the job ended
+    killed = "oom-kill" in ends or ("out of memory" in ends and record.oom_policy == "kill")
+    return {"unit_result": "oom-kill" if killed else None, "oomd": "oomd" in ends}
 
 
 def live_records(store: Store) -> list[JobRecord]:

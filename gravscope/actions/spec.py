@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
-import msgspec
-
-from gravscope import host
+from gravscope.actions.env_file import VARIABLE, name_alone, read_env_file
+from gravscope.actions.hide import hide_in_command, hide_in_text
+from gravscope.actions.notify import whom_to_tell
+from gravscope.actions.owner import refuse_variables
 from gravscope.errors import UsageError
+from gravscope.ids import check_name
+from gravscope.layers import Found, resolve, variables
 from gravscope.model import JobSpec, LauncherChoice, Limits, OomPolicy
-from gravscope.quantity import Size, parse_duration, parse_percent, parse_size
-from gravscope.store import check_name
+from gravscope.project import Project
+from gravscope.quantity import INFINITY, parse_duration
+from gravscope.settings import check_memory, parse_timeout
 
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _UNFIT = re.compile(r"[^A-Za-z0-9_.-]+", re.ASCII)
 _SCRIPTS = {".py", ".sh", ".pl", ".rb", ".R", ".jl", ".js"}
+# bytes of one word, or of NAME=VALUE: MAX_ARG_STRLEN of the kernel, without the NUL at the end (execve(2))
+LONGEST_WORD = 32 * os.sysconf("SC_PAGE_SIZE") - 1
 # words that say nothing about a job: its name is taken from the script that follows
 _INTERPRETERS = re.compile(r"(python|pypy|bash|sh|dash|zsh|perl|ruby|node|julia|Rscript|env|nice|time)[0-9.]*")
 
@@ -39,7 +44,7 @@ class TypedLimits:
 
 @dataclass(frozen=True)
 class Typed:
-    """The options of `gravscope run` as they were typed."""
+    """The options of `gravscope run` as they were typed; None is for what was not, and may be set elsewhere."""
 
     command: Sequence[str]
     name: str | None = None
@@ -48,48 +53,85 @@ class Typed:
     env: Sequence[str] = ()
     env_file: str | None = None
     limits: TypedLimits = TypedLimits()
-    launcher: LauncherChoice = "auto"
+    launcher: LauncherChoice | None = None
     timeout: str | None = None
     grace: str | None = None
-    oom_policy: OomPolicy = "kill"
-    memsafe: bool = True
+    oom_policy: OomPolicy | None = None
+    memsafe: bool | None = None
     unique: bool = False
+    foreground: bool = False
+    notify: bool = False
 
 
-def make_spec(typed: Typed) -> JobSpec:
-    """The spec for what was typed. Raises UsageError for the first thing that is wrong with it."""
+def make_spec(typed: Typed, project: Project | None = None, found: Mapping[str, Found] | None = None) -> JobSpec:
+    """The spec for what was typed, and for the rest what is set for a job of that name: in `project`, or in `found`.
+
+    Raises UsageError for the first thing that is wrong with either.
+    """
     if not typed.command or not typed.command[0]:
         raise UsageError("no command to run", "type: gravscope run -n NAME -- COMMAND…")
     if any("\0" in word for word in typed.command):
         raise UsageError("a word of the command holds a NUL byte")
-    cwd = Path(typed.cwd or ".").absolute()
-    if not os.path.isdir(cwd):  # noqa: PTH112 (Path.is_dir raises for a name that is too long, or out of reach)
-        raise UsageError(f"--cwd: {typed.cwd}: no such directory")
-    grace = parse_duration(typed.grace, "--grace") if typed.grace else 10.0
-    timeout = parse_duration(typed.timeout, "--timeout") if typed.timeout else None
-    if timeout == 0:
-        raise UsageError("--timeout: 0 leaves no time to run", "write infinity, or leave it away, for none")
+    for word in typed.command:
+        _refuse_too_long(word, "a word of the command")
+    cwd = _directory(typed.cwd)
+    name = check_name(typed.name) if typed.name is not None else default_name(typed.command, shell=typed.shell)
+    if found is None:
+        found = project.settings_for(name) if project is not None else resolve(())
+    refuse_variables(found)
+    typed = _with_settings(typed, found)
+    timeout = parse_timeout(typed.timeout, "--timeout") if typed.timeout else None
+    grace = parse_duration(typed.grace or "10s", "--grace")
     return JobSpec(
         cmd=list(typed.command),
-        name=check_name(typed.name) if typed.name is not None else default_name(typed.command, shell=typed.shell),
-        cwd=str(cwd),
+        name=name,
+        cwd=cwd,
         shell=typed.shell,
-        env=_environment(typed),
+        env=_environment(typed, variables(found, "env")),
         limits=_with_swap_default(make_limits(typed.limits)),
-        launcher=typed.launcher,
+        launcher=typed.launcher or "auto",
         timeout=timeout,
         # a job that is never killed could never be cancelled
         grace=grace if grace is not None else 86400.0,
-        oom_policy=typed.oom_policy,
-        memsafe=typed.memsafe,
+        oom_policy=typed.oom_policy or "kill",
+        memsafe=typed.memsafe is not False,
         unique=typed.unique,
+        foreground=typed.foreground,
+        memsafe_env=variables(found, "memsafe_env"),
+        notify=whom_to_tell(found) if typed.notify else None,
     )
+
+
+def _with_settings(typed: Typed, found: Mapping[str, Found]) -> Typed:
+    """`typed` with what is set where nothing was typed. (The values have been checked, each by its setting's kind.)"""
+    others: dict[str, Any] = {
+        name: found[name].value for name, value in vars(typed).items() if value in (None, "") and name in found
+    }
+    limits: dict[str, Any] = {}
+    for each in fields(typed.limits):
+        value = getattr(typed.limits, each.name)
+        if value is None and each.name in found:
+            value = found[each.name].value
+        # no quota at all is said so that one which is set elsewhere can be taken back
+        limits[each.name] = None if each.name == "cpu_quota" and value == INFINITY else value
+    return replace(typed, limits=type(typed.limits)(**limits), **others)
+
+
+def _directory(typed: str | None) -> str:
+    try:
+        found = str(Path(typed or ".").absolute())
+    except FileNotFoundError:
+        raise UsageError("the working directory is gone", "type: cd, or give --cwd an absolute path") from None
+    if not os.path.isdir(found):  # noqa: PTH112 (Path.is_dir raises for a name that is too long, or out of reach)
+        raise UsageError(f"--cwd: {typed}: no such directory")
+    return found
 
 
 def default_name(command: Sequence[str], *, shell: bool = False) -> str:
     """What a job without a name is called: its program, or the script that an interpreter runs."""
-    words = command[0].split() if shell else list(command)
-    candidates = [word for word in words if word and not word.startswith("-") and "=" not in word]
+    # a name is shown everywhere: nothing that looks like a secret becomes one
+    words = hide_in_text(command[0]).split() if shell else hide_in_command(command)
+    candidates = [word for word in words if word and not word.startswith("-") and not {"=", "*"} & {*word}]
     for word in candidates:
         path = Path(word)
         stem = path.stem if path.suffix in _SCRIPTS else path.name
@@ -106,74 +148,42 @@ def _with_swap_default(limits: Limits) -> Limits:
     """
     if limits.mem_max is None or limits.mem_high is not None or limits.swap_max is not None:
         return limits
-    return msgspec.structs.replace(limits, swap_max=0)
+    return replace(limits, swap_max=0)
 
 
 def make_limits(typed: TypedLimits) -> Limits:
     """The limits for what was typed. Raises UsageError for the first thing that is wrong with them."""
-    memory = host.total_memory()
-
-    def size(text: str | None, option: str) -> Size | None:
-        return None if text is None else parse_size(text, memory, option)
-
-    limits = Limits(
-        mem_high=size(typed.mem_high, "--mem-high"),
-        mem_max=size(typed.mem_max, "--mem-max"),
-        swap_max=size(typed.swap_max, "--swap-max"),
-        cpu_quota=None if typed.cpu_quota is None else parse_percent(typed.cpu_quota, "--cpu-quota"),
-        tasks_max=_tasks(typed.tasks_max),
-        cpu_weight=typed.cpu_weight,
-        io_weight=typed.io_weight,
-    )
-    for option, limit in (("--mem-high", limits.mem_high), ("--mem-max", limits.mem_max)):
-        if isinstance(limit, int) and limit < LEAST_MEMORY:
-            raise UsageError(
-                f"{option}: {limit} bytes is too little for any program", f"give at least {LEAST_MEMORY >> 20}M"
-            )
+    try:
+        limits = Limits(**vars(typed))
+    except UsageError as error:
+        raise UsageError(_as_option(error.message), error.hint) from None
+    check_memory(limits.mem_high, "--mem-high")
+    check_memory(limits.mem_max, "--mem-max")
     return limits
 
 
-# A limit of some kilobytes has been seen to hang the user manager itself, which has to start the scope
-# (systemd issue 40208); an empty interpreter needs more than this anyway.
-LEAST_MEMORY = 16 * 2**20
+def _as_option(message: str) -> str:
+    """`message` with the name that it begins with as the command line writes it: --mem-high for mem_high."""
+    name, colon, rest = message.partition(":")
+    return f"--{name.replace('_', '-')}{colon}{rest}"
 
 
-def _tasks(text: str | None) -> Size | None:
-    if text is None or text == "infinity":
-        return "infinity" if text else None
-    if not re.fullmatch(r"[0-9]{1,18}", text) or int(text) < 2:
-        raise UsageError(f"--tasks-max: {text!r} is not a number of tasks", "give at least 2, or infinity")
-    return int(text)
-
-
-def _environment(typed: Typed) -> dict[str, str]:
-    given = _read_env_file(Path(typed.env_file)) if typed.env_file else {}
+def _environment(typed: Typed, settings: Mapping[str, str]) -> dict[str, str]:
+    given = {**settings, **(read_env_file(Path(typed.env_file)) if typed.env_file else {})}
     for pair in typed.env:
         name, equals, value = pair.partition("=")
-        if not equals or not _VARIABLE.fullmatch(name):
-            raise UsageError(f"-e: {pair!r} is not NAME=VALUE")
+        if not equals or not VARIABLE.fullmatch(name):
+            raise UsageError(f"-e: {name_alone(pair)} is not NAME=VALUE")
         given[name] = value
     for name, value in given.items():
         if "\0" in value:
             raise UsageError(f"the value of {name} holds a NUL byte")
+        _refuse_too_long(f"{name}={value}", f"the variable {name}")
     return given
 
 
-def _read_env_file(path: Path) -> dict[str, str]:
-    """NAME=VALUE lines; `export`, quotes as in a shell, blank lines and # comments are understood."""
-    try:
-        text = path.read_text(encoding="utf-8", errors="surrogateescape")
-    except (OSError, ValueError) as error:
-        raise UsageError(f"--env-file: {path}: {getattr(error, 'strerror', error)}") from None
-    found = {}
-    for number, line in enumerate(text.splitlines(), 1):
-        try:
-            words = shlex.split(line, comments=True)
-        except ValueError as error:
-            raise UsageError(f"--env-file: {path}:{number}: {error}") from None
-        for word in words[1:] if words[:1] == ["export"] else words:
-            name, equals, value = word.partition("=")
-            if not equals or not _VARIABLE.fullmatch(name):
-                raise UsageError(f"--env-file: {path}:{number}: {word!r} is not NAME=VALUE")
-            found[name] = value
-    return found
+def _refuse_too_long(text: str, what: str) -> None:
+    """The kernel's own words would be "Argument list too long", which does not tell where to look."""
+    size = len(os.fsencode(text))
+    if size > LONGEST_WORD:
+        raise UsageError(f"{what} has {size} bytes, and the kernel takes {LONGEST_WORD}", "hand it over in a file")

@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
-from gravscope import cgroup, proc
+from gravscope import cgroup, clock, proc
+from gravscope.actions.owner import look
 from gravscope.actions.settle import job_folder, settled
-from gravscope.errors import GravscopeError
+from gravscope.actions.wait import open_log
+from gravscope.errors import GravscopeError, NoSuchJobError
 from gravscope.model import JobRecord
+from gravscope.progress import TAIL, Progress, find
 from gravscope.store import Store, each_readable
 
 # how many jobs are listed unless all are asked for
 RECENT = 20
+# seconds that a supervisor may take from the end of the last process to the final record
+TO_WRITE = 1.0
+UNWRITTEN = "it has ended, but the disk does not take how: there may be no room"
 
 
 @dataclass(frozen=True)
 class Standing:
-    """One job now: its record, memory in use (bytes; None once it has ended, or where it cannot be told)."""
+    """One job now: its record, memory in use (bytes; None once it has ended, or where it cannot be told), and how far
+    it is, by its own word."""
 
     record: JobRecord
     memory: int | None = None
+    progress: Progress | None = None
 
     @property
     def limit(self) -> int | None:
@@ -34,12 +43,7 @@ class Standing:
     @property
     def seconds(self) -> float | None:
         """How long it ran, or how long it has been running."""
-        if not self.record.live:
-            return self.record.duration
-        began = self.record.started or self.record.created
-        if not began:
-            return None
-        return max(0.0, datetime.now().astimezone().timestamp() - datetime.fromisoformat(began).timestamp())
+        return clock.age(self.record) if self.record.live else self.record.duration
 
 
 def status(store: Store, job_ids: Sequence[str] = (), *, everything: bool = False) -> list[Standing | GravscopeError]:
@@ -54,13 +58,59 @@ def status(store: Store, job_ids: Sequence[str] = (), *, everything: bool = Fals
             found.append(standing(store, record) if isinstance(record, JobRecord) else record)
         except GravscopeError as error:
             found.append(error)
+    if not job_ids:
+        # one that was removed since the folder was listed is none of the jobs there are
+        found = _newest_first([item for item in found if not isinstance(item, NoSuchJobError)])
     return sorted(found, key=lambda item: not (isinstance(item, Standing) and item.record.live))
+
+
+def _newest_first(found: list[Standing | GravscopeError]) -> list[Standing | GravscopeError]:
+    """By when they were really started, which the local times in their ids do not always tell; an error stays behind
+    the one that it follows."""
+    dated, latest = [], float("inf")
+    for item in found:
+        if isinstance(item, Standing):
+            latest = clock.began(item.record) or 0.0
+        dated.append((latest, item))
+    return [item for _, item in sorted(dated, key=lambda pair: pair[0], reverse=True)]
 
 
 def standing(store: Store, record: JobRecord) -> Standing:
     """How a job stands now."""
     record = settled(store, record)
-    return Standing(record, memory_now(record) if record.live else None)
+    deadline = time.monotonic() + TO_WRITE
+    while record.live and _is_over(record):
+        if time.monotonic() > deadline:
+            record.warnings.append(UNWRITTEN)
+            break
+        time.sleep(0.01)
+        record = settled(store, look(store, record.id))
+    return Standing(record, memory_now(record), progress_of(record)) if record.live else Standing(record)
+
+
+def _is_over(record: JobRecord) -> bool:
+    """True of a job of which nothing is left but its supervisor, which is about to write how it ended."""
+    pid = record.supervisor_pid
+    if record.pid is None or proc.is_process(record.pid, record.start_ticks):
+        return False
+    if pid is None or not proc.is_process(pid, record.supervisor_start_ticks) or proc.descendants(pid):
+        return False
+    folder = job_folder(record)
+    return folder is None or not cgroup.populated(folder)
+
+
+def progress_of(record: JobRecord) -> Progress | None:
+    """How far a job is, by the end of its log; None where that does not tell it, or cannot be read."""
+    try:
+        with open_log(record) as log:
+            size = log.seek(0, os.SEEK_END)
+            log.seek(max(0, size - TAIL))
+            tail = log.read(TAIL)
+    except (GravscopeError, OSError):
+        return None
+    if size > TAIL:  # it begins in the middle of a line
+        tail = tail.partition(b"\n")[2] or tail.partition(b"\r")[2]
+    return find(tail, clock.age(record))
 
 
 def _recent(store: Store, *, everything: bool) -> list[str]:
@@ -75,6 +125,8 @@ def _recent(store: Store, *, everything: bool) -> list[str]:
 def memory_now(record: JobRecord) -> int | None:
     """Bytes that the job uses: its cgroup's own count, else resident memory of its processes added up."""
     pid = record.supervisor_pid
+    if record.boot_id != proc.boot_id():
+        return None  # its numbers are those of other processes here
     if pid is not None and proc.is_process(pid, record.supervisor_start_ticks):
         folder = job_folder(record)
         used = None if folder is None else cgroup.read_number(folder, "memory.current")

@@ -93,8 +93,8 @@ def install(place: Place, *, force: bool = False, dry_run: bool = False, enable_
     reach = _reach(place)
     if not dry_run:
         _refuse_without_root(place, "install")
-    if enable_prune:
-        _refuse_early_timer(place, reach)
+    if enable_prune and reach is None:
+        raise UnsupportedError("no user manager answers that could enable the timer", "type: gravscope doctor")
     done = Outcome()
     for unit in units_of(place):
         wanted = unit.state in ("missing", "outdated") or (unit.state == "changed" and force)
@@ -139,15 +139,6 @@ def _refuse_without_root(place: Place, verb: str) -> None:
 
         command = shlex.join(["sudo", *shipped.program(), "units", verb, "--system-dropin"])
         raise UnsupportedError(f"/{SYSTEM_FOLDER} is root's", f"type: {command}")
-
-
-def _refuse_early_timer(place: Place, reach: Mapping[str, str] | None) -> None:
-    if reach is None:
-        raise UnsupportedError("no user manager answers that could enable the timer", "type: gravscope doctor")
-    if host.call([*shipped.program(), "prune", "--help"], place.environ, PATIENCE).status != 0:
-        raise UnsupportedError(
-            "this gravscope has no `prune` yet that the timer could start", "leave --enable-prune away"
-        )
 
 
 def _write(unit: Unit) -> None:

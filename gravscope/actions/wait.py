@@ -6,12 +6,14 @@ import codecs
 import os
 import re
 import select
+import stat
 import time
 from collections.abc import Iterable, Sequence
 from typing import BinaryIO
 
-from gravscope import proc
-from gravscope.actions.settle import settled, survivors
+from gravscope import files
+from gravscope.actions.owner import look
+from gravscope.actions.settle import settled, supervisor_of, survivors
 from gravscope.errors import GravscopeError, WaitTimeoutError
 from gravscope.model import JobRecord
 from gravscope.store import Store
@@ -27,14 +29,14 @@ def wait(store: Store, job_ids: Sequence[str], timeout: float | None = None) -> 
     deadline = None if timeout is None else time.monotonic() + timeout
     ended = []
     for job_id in job_ids:
-        record = settled(store, store.read(job_id))
+        record = settled(store, look(store, job_id))
         while record.live:
             if not sleep_until_end(record, _rest(deadline)) and _rest(deadline) == 0:
                 raise WaitTimeoutError(
                     f"{job_id} is still {record.state} after {timeout:g} s",
                     f"it goes on; type: gravscope status {job_id}",
                 )
-            record = settled(store, store.read(job_id))
+            record = settled(store, look(store, job_id))
         ended.append(record)
     return ended
 
@@ -46,11 +48,11 @@ def wait_ready(store: Store, job_id: str, pattern: re.Pattern[str], timeout: flo
     """
     deadline = None if timeout is None else time.monotonic() + timeout
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
-    with open_log(store.read(job_id)) as log:
+    with open_log(look(store, job_id)) as log:
         rest = ""
         while True:
             # asked before the log is read: what it wrote last is then read for certain
-            record = settled(store, store.read(job_id))
+            record = settled(store, look(store, job_id))
             if log.tell() > os.fstat(log.fileno()).st_size:
                 log.seek(0)  # it was truncated
             silent = True
@@ -71,11 +73,28 @@ def wait_ready(store: Store, job_id: str, pattern: re.Pattern[str], timeout: flo
 
 
 def open_log(record: JobRecord) -> BinaryIO:
-    """The log of a job, for reading. Raises GravscopeError where it cannot be."""
+    """The log of a job, for reading. Raises GravscopeError where it cannot be, or is not the job's own file."""
     try:
-        return open(record.log_file, "rb")  # noqa: PTH123 (the caller closes it)
-    except OSError as error:
-        raise GravscopeError(f"the log of {record.id} cannot be read: {record.log_file}: {error.strerror}") from None
+        # a FIFO in its place would keep us waiting, a device be read without end
+        descriptor = os.open(_file_of(record.log_file), os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    except (OSError, ValueError) as error:  # the latter for what no file can be called
+        why = error.strerror if isinstance(error, OSError) else str(error)
+    else:
+        found = os.fstat(descriptor)
+        if stat.S_ISREG(found.st_mode) and files.is_ours(found, anyone=True):
+            return os.fdopen(descriptor, "rb")
+        os.close(descriptor)
+        regular = stat.S_ISREG(found.st_mode)
+        why = f"is owned by user {found.st_uid}, and not believed" if regular else "is not a regular file"
+    raise GravscopeError(f"the log of {record.id} cannot be read: {record.log_file}: {why}")
+
+
+def _file_of(printed: str) -> bytes:
+    """The name of the file that a record calls `printed`: bytes that are no UTF-8 stand there as \\xNN."""
+    name = printed.encode("utf-8", "replace")
+    if os.path.lexists(name):
+        return name
+    return re.sub(rb"\\x([0-9a-f]{2})", lambda found: bytes.fromhex(found[1].decode("ascii")), name)
 
 
 def sleep_until_end(record: JobRecord, longest: float) -> bool:
@@ -93,12 +112,8 @@ def sleep_until_end(record: JobRecord, longest: float) -> bool:
 
 def supervisors(records: Iterable[JobRecord]) -> list[int]:
     """The pids of those supervisors of live jobs that are alive."""
-    alive = (record for record in records if record.live)
-    return [
-        record.supervisor_pid
-        for record in alive
-        if record.supervisor_pid and proc.is_process(record.supervisor_pid, record.supervisor_start_ticks)
-    ]
+    found = (supervisor_of(record) for record in records if record.live)
+    return [pid for pid in found if pid is not None]
 
 
 def sleep_until_any_ends(pids: Sequence[int], longest: float) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from gravscope.actions.settle import UNSUPERVISED
 from gravscope.actions.status import Standing, status
 from gravscope.actions.wait import sleep_until_any_ends, supervisors
 from gravscope.errors import GravscopeError
@@ -28,7 +29,7 @@ def changes(before: dict[str, str], found: list[Standing | GravscopeError]) -> l
     for item in found:
         if isinstance(item, Standing):
             record = item.record
-            told = f"{record.state} {record.paused} {record.throttled}"
+            told = f"{record.state} {record.paused} {record.throttled} {UNSUPERVISED in record.warnings}"
             if before.get(record.id) != told:
                 before[record.id] = told
                 news.append(item)

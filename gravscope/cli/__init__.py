@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from typing import NoReturn
 
 from gravscope.errors import GravscopeError
+
+# seconds
+DAY = 86400
 
 
 def main() -> NoReturn:
     """The `gravscope` command. Whatever goes wrong is one line on standard error and the exit status it stands for."""
     _have_standard_streams()
+    if abs(time.localtime().tm_gmtoff) >= DAY:  # ISO 8601, and Python, have no such offsets
+        complain(f"TZ={os.environ.get('TZ', '')} is a day or more off UTC; set it to a time zone, such as Asia/Tokyo")
+        sys.exit(2)
     sys.exit(_status(sys.argv[1:]))
 
 
 def _status(arguments: list[str]) -> int:
+    if arguments[:1] == ["_complete"]:
+        return _complete(arguments[1:])
     import typer  # noqa: PLC0415 (40 ms, which `gravscope.cli` itself need not cost)
     from typer.exceptions import TyperException  # noqa: PLC0415
 
@@ -39,6 +48,18 @@ def _status(arguments: list[str]) -> int:
     return status if isinstance(status, int) else 0
 
 
+def _complete(arguments: list[str]) -> int:
+    """For the shells alone: no command, in no help, and quick."""
+    from gravscope.cli.complete import complete  # noqa: PLC0415
+
+    kind, prefix = (*arguments, "", "")[:2]
+    try:
+        print("".join(f"{line}\n" for line in complete(kind, prefix)), end="", flush=True)
+    except (KeyboardInterrupt, BrokenPipeError):
+        os._exit(130)  # not a word: this is somebody's prompt
+    return 0
+
+
 def _have_standard_streams() -> None:
     """Makes standard input, output and error what they are elsewhere where a caller closed them (`<&- >&-`).
 
@@ -56,4 +77,15 @@ def _have_standard_streams() -> None:
 
 def complain(line: str) -> None:
     """One line on standard error."""
-    print(f"gravscope: {line}", file=sys.stderr)
+    from gravscope.actions.hide import hide_in_text  # noqa: PLC0415 (it takes msgspec along)
+
+    print(f"gravscope: {one_line(hide_in_text(line))}", file=sys.stderr)
+
+
+def one_line(text: str) -> str:
+    """`text` with whatever would end the line, or tell a terminal to do anything, escaped: names of files hold it."""
+    harmless = "\u3000\u200d"  # the wide space of Japanese, and what joins emoji
+    return "".join(
+        each if each.isprintable() or each in harmless else each.encode("unicode_escape").decode("ascii")
+        for each in text
+    )

@@ -9,9 +9,10 @@ import typer
 
 from gravscope.actions.cancel import Cancelled
 from gravscope.actions.cancel import cancel as cancel_job
-from gravscope.cli import complain
+from gravscope.cli import complain, one_line
 from gravscope.cli.output import print_json, public, store_here
 from gravscope.errors import GravscopeError
+from gravscope.model import OLDER_DISPATCHER
 from gravscope.quantity import parse_duration
 
 
@@ -19,7 +20,9 @@ def cancel(
     jobs: Annotated[
         list[str], typer.Argument(metavar="JOB...", help="Ids, beginnings of ids, names, or records (.json).")
     ],
-    grace: Annotated[str | None, typer.Option(help="Time between SIGTERM and SIGKILL [default: the job's].")] = None,
+    grace: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Time between SIGTERM and SIGKILL [default: the job's].")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the records as JSON.")] = False,
 ) -> int:
     """End jobs, and return once they have ended."""
@@ -38,14 +41,17 @@ def cancel(
         print_json([public(one.record) for one in done])
     else:
         for one in done:
-            print(_line(one))
+            print(one_line(_line(one)))
     return status
 
 
 def _line(done: Cancelled) -> str:
     record = done.record
     if done.had_ended:
-        return f"{record.id} had already ended: {record.state}"
+        why = f": {record.reason}; nothing was signalled" if record.state == "lost" else ""
+        return f"{record.id} had already ended: {record.state}{why}"
+    if record.state != "cancelled" and record.schema != OLDER_DISPATCHER:
+        return f"{record.id} ended before the cancel took effect: {record.state}"
     steps = [step.step for step in record.cancel.steps] if record.cancel else []
     return f"{record.id}: {record.state}" + (f" by {', then '.join(steps)}" if steps else "")
 

@@ -13,8 +13,9 @@ from gravscope.actions.doctor import Diagnosis
 from gravscope.actions.doctor import doctor as diagnose
 from gravscope.actions.doctor_fix import fix as mend
 from gravscope.actions.doctor_lines import Check
-from gravscope.cli.output import here, note, print_json
+from gravscope.cli.output import note, print_json
 from gravscope.errors import UnsupportedError
+from gravscope.project import here
 
 NAME_WIDTH = 12
 

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Annotated
 
 import typer
 
 from gravscope import commands, host
 from gravscope.actions.logs import follow_log, read_log
-from gravscope.cli.output import print_json, store_here
+from gravscope.actions.owner import look
+from gravscope.cli import one_line
+from gravscope.cli.output import has_escapes, print_json, store_here
+from gravscope.cli.status import in_short
+from gravscope.clock import age
 from gravscope.errors import UnsupportedError, UsageError
 from gravscope.model import JobRecord
+from gravscope.progress import TAIL, find
 from gravscope.store import Store
 
 
@@ -25,7 +32,7 @@ def logs(
 ) -> None:
     """Show a job's output."""
     store, job_id = store_here().locate(job)
-    record = store.read(job_id)
+    record = look(store, job_id)
     if journal:
         _hand_over(record, lines, follow=follow)
     elif follow and json:
@@ -41,10 +48,43 @@ def logs(
 
 
 def show_growing(store: Store, job_id: str, lines: int | None = None) -> None:
-    """The log as it grows, byte for byte, until the job has ended."""
-    for block in follow_log(store, job_id, lines):
-        sys.stdout.buffer.write(block)
-        sys.stdout.buffer.flush()
+    """The log as it grows, byte for byte, until the job has ended; how far that is stands in the terminal's title."""
+    with _title_of(look(store, job_id)) as shown:
+        for block in follow_log(store, job_id, lines):
+            sys.stdout.buffer.write(block)
+            sys.stdout.buffer.flush()
+            shown(block)
+
+
+@contextmanager
+def _title_of(record: JobRecord) -> Iterator[Callable[[bytes], None]]:
+    """What takes a job's output and has the terminal that standard error is say in its title how far the job is.
+
+    The title, and no line, which would stand amid the output. (OSC 2; the one before is kept and put back by XTWINOPS
+    22 and 23. Whatever of this a terminal does not know it passes over.)
+    """
+    tail, title = b"", ""
+
+    def show(block: bytes) -> None:
+        nonlocal tail, title
+        tail = (tail + block)[-TAIL:]
+        found = find(tail, age(record))
+        news = title if found is None else one_line(f"{in_short(found)} {record.name}")
+        if news != title:
+            _tell_terminal(f"\x1b]2;{news}\x07" if title else f"\x1b[22;2t\x1b]2;{news}\x07")
+            title = news
+
+    try:
+        yield show if record.live and has_escapes(sys.stderr) else lambda _block: None
+    finally:
+        if title:
+            _tell_terminal("\x1b[23;2t")
+
+
+def _tell_terminal(sequence: str) -> None:
+    with suppress(OSError):  # it may be gone
+        sys.stderr.write(sequence)
+        sys.stderr.flush()
 
 
 def _hand_over(record: JobRecord, lines: int | None, *, follow: bool) -> None:

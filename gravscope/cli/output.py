@@ -5,28 +5,43 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import msgspec
 
-from gravscope.actions.hide import hide_secrets
-from gravscope.errors import UsageError
+from gravscope.actions.hide import hide_in_record, hide_in_text
+from gravscope.cli import one_line
 from gravscope.model import JobRecord
-from gravscope.project import Project, find_project
+from gravscope.project import here
 from gravscope.store import Store
 
 WIDTH = 80
+RED, GREEN, YELLOW = 31, 32, 33
+# JSON lets these control characters be, of which some are commands to a terminal (ECMA-48, C1)
+_CONTROLS = {code: f"\\u{code:04x}" for code in range(0x7F, 0xA0)}
 
 
 def print_json(value: object) -> None:
     """`value` as JSON, indented, and nothing else."""
-    print(msgspec.json.format(msgspec.json.encode(value), indent=2).decode("utf-8"))
+    try:
+        text = msgspec.json.encode(value)
+    except UnicodeEncodeError:  # a file may have a name that is no text
+        text = msgspec.json.encode(_as_text(value))
+    print(msgspec.json.format(text, indent=2).decode("utf-8").translate(_CONTROLS))
+
+
+def _as_text(value: Any) -> Any:  # noqa: ANN401 (JSON holds anything)
+    """`value` with bytes that are no text as \\xNN."""
+    if isinstance(value, str):
+        return os.fsencode(value).decode("utf-8", "backslashreplace")
+    if isinstance(value, dict):
+        return {_as_text(key): _as_text(item) for key, item in value.items()}
+    return [_as_text(item) for item in value] if isinstance(value, list) else value
 
 
 def note(line: str) -> None:
     """Something worth knowing that is neither result nor error."""
-    print(f"gravscope: {line}", file=sys.stderr)
+    print(f"gravscope: {one_line(hide_in_text(line))}", file=sys.stderr)
 
 
 def width() -> int:
@@ -34,20 +49,48 @@ def width() -> int:
     return shutil.get_terminal_size((WIDTH, 24)).columns if sys.stdout.isatty() else WIDTH
 
 
+def columns(text: str) -> int:
+    """Columns that `text` takes on a terminal: two for a Japanese character, none for what joins the one before."""
+    if text.isascii():
+        return len(text)
+    from unicodedata import category, east_asian_width  # noqa: PLC0415
+
+    # marks that combine with what is before them, and what is not seen at all, such as what joins emoji
+    return sum(0 if category(each) in ("Mn", "Me", "Cf") else 1 + (east_asian_width(each) in "WF") for each in text)
+
+
+def cut(text: str, size: int, *, front: bool = False) -> str:
+    """`text` in exactly `size` columns: filled up with spaces, or with an ellipsis for what is left out of it, at its
+    end or at its front."""
+    room = columns(text)
+    if room > size:
+        while text and room >= size:
+            dropped, text = (text[0], text[1:]) if front else (text[-1], text[:-1])
+            room -= columns(dropped)
+        text = f"…{text}" if front else f"{text}…"
+        room += 1
+    return text + " " * (size - room)
+
+
+def is_coloured(stream: TextIO) -> bool:
+    """True where colours are seen and wanted: on a terminal that has any, and without NO_COLOR (no-color.org)."""
+    return has_escapes(stream) and not os.environ.get("NO_COLOR")
+
+
+def has_escapes(stream: TextIO) -> bool:
+    """True for a terminal that knows escape sequences."""
+    return stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+
+
+def coloured(text: str, colour: int | None, *, on: bool) -> str:
+    """`text` in one of the colours above, for a terminal that shows its own idea of it (ECMA-48, SGR)."""
+    return f"\x1b[{colour}m{text}\x1b[0m" if on and colour is not None else text
+
+
 def public(record: JobRecord) -> dict[str, Any]:
-    """A record for other eyes: values of secret-looking variables hidden."""
-    shown: dict[str, Any] = msgspec.to_builtins(record)
-    shown["env"] = hide_secrets(record.env)
+    """A record for other eyes: what looks like a secret is hidden."""
+    shown: dict[str, Any] = msgspec.to_builtins(hide_in_record(record))
     return shown
-
-
-def here() -> Project:
-    """The project that the command was given in."""
-    try:
-        folder = Path.cwd()
-    except FileNotFoundError:
-        raise UsageError("the working directory is gone", "type: cd") from None
-    return find_project(folder, os.environ)
 
 
 def store_here() -> Store:

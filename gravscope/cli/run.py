@@ -3,41 +3,47 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from enum import StrEnum
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
 
 from gravscope.actions import run as action
+from gravscope.actions.foreground import run_in_foreground
+from gravscope.actions.hide import HIDDEN
 from gravscope.actions.spec import Typed, TypedLimits, make_spec
 from gravscope.actions.wait import exit_status, wait
 from gravscope.cli.logs import show_growing
-from gravscope.cli.options import CpuQuota, CpuWeight, IoWeight, MemHigh, MemMax, SwapMax, TasksMax
-from gravscope.cli.output import here, note, print_json, public
+from gravscope.cli.options import (
+    CpuQuota,
+    CpuWeight,
+    DryRun,
+    EnvFile,
+    Follow,
+    Foreground,
+    IoWeight,
+    Json,
+    Launcher,
+    MemHigh,
+    MemMax,
+    Notify,
+    Policy,
+    SwapMax,
+    TasksMax,
+    Timeout,
+    Unique,
+    Wait,
+)
+from gravscope.cli.output import note, print_json, public
 from gravscope.errors import UsageError
-from gravscope.model import JobRecord
+from gravscope.host import given_environment
+from gravscope.model import JobRecord, JobSpec
+from gravscope.project import Project, here
 from gravscope.store import Store
-
-
-class Launcher(StrEnum):
-    """How the job gets going."""
-
-    AUTO = "auto"
-    SCOPE = "scope"
-    SESSION = "session"
-
-
-class Policy(StrEnum):
-    """What happens when the job's own memory limit makes the kernel kill."""
-
-    KILL = "kill"
-    CONTINUE = "continue"
-
-
-_LIMITS, _HOW, _AFTER = "Limits", "How it runs", "Once it runs"
 
 
 def run(
@@ -45,7 +51,7 @@ def run(
         list[str] | None, typer.Argument(metavar="COMMAND...", help="What to run, and its words.")
     ] = None,
     name: Annotated[
-        str | None, typer.Option("--name", "-n", help="The job's name [default: from the command].")
+        str | None, typer.Option("--name", "-n", metavar="NAME", help="The job's name [default: from the command].")
     ] = None,
     mem_high: MemHigh = None,
     mem_max: MemMax = None,
@@ -57,27 +63,38 @@ def run(
     env: Annotated[
         list[str] | None, typer.Option("--env", "-e", metavar="K=V", help="A variable; may be repeated.")
     ] = None,
-    env_file: Annotated[str | None, typer.Option(help="A file of variables, one K=V a line.")] = None,
-    cwd: Annotated[str | None, typer.Option(help="Its working directory [default: here].")] = None,
+    env_file: EnvFile = None,
+    cwd: Annotated[str | None, typer.Option(metavar="DIR", help="Its working directory [default: here].")] = None,
     shell: Annotated[bool, typer.Option("--shell", "-c", help="COMMAND is one string for bash.")] = False,
     launcher: Annotated[
-        Launcher, typer.Option(help="scope: a systemd user scope; session: setsid and nohup; auto: whichever there is.")
-    ] = Launcher.AUTO,
-    timeout: Annotated[str | None, typer.Option(help="End it after this long (2h, 90m).")] = None,
-    grace: Annotated[str | None, typer.Option(help="Time between SIGTERM and SIGKILL [default: 10s].")] = None,
+        Launcher | None,
+        typer.Option(
+            help="scope: a systemd user scope; session: setsid and nohup; auto: whichever there is [default: auto]."
+        ),
+    ] = None,
+    timeout: Timeout = None,
+    grace: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Time between SIGTERM and SIGKILL [default: 10s].")
+    ] = None,
     oom_policy: Annotated[
-        Policy, typer.Option(help="At its memory limit, kill the whole job, or one process and continue.")
-    ] = Policy.KILL,
-    no_memsafe: Annotated[bool, typer.Option("--no-memsafe", help="Without OMP_NUM_THREADS=1 and the like.")] = False,
-    unique: Annotated[bool, typer.Option("--unique", help="Refuse if a job of that name still runs.")] = False,
-    wait_: Annotated[bool, typer.Option("--wait", help="Return when it has ended, with its exit status.")] = False,
-    follow: Annotated[bool, typer.Option("--follow", help="The same, showing its output.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the command line that would start it.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print the record as JSON.")] = False,
+        Policy | None,
+        typer.Option(help="At its memory limit, kill the whole job, or one process and continue [default: kill]."),
+    ] = None,
+    no_memsafe: Annotated[
+        bool | None,
+        typer.Option("--no-memsafe/--memsafe", help="Without OMP_NUM_THREADS=1 and the like [default: with]."),
+    ] = None,
+    unique: Unique = False,
+    notify: Notify = False,
+    wait_: Wait = False,
+    follow: Follow = False,
+    fg: Foreground = False,
+    dry_run: DryRun = False,
+    json: Json = False,
 ) -> int:
     """Start a job beside this terminal, and return once its command runs. Prints the job's id."""
-    if follow and json:
-        raise UsageError("--follow prints the job's output, --json nothing but JSON", "take one of them")
+    after = Afterwards(wait=wait_, follow=follow, fg=fg, dry_run=dry_run, json=json)
+    project = here()
     spec = make_spec(
         Typed(
             command=command or [],
@@ -87,41 +104,80 @@ def run(
             env=env or [],
             env_file=env_file,
             limits=TypedLimits(mem_high, mem_max, swap_max, cpu_quota, cpu_weight, io_weight, tasks_max),
-            launcher=launcher.value,
+            launcher=None if launcher is None else launcher.value,
             timeout=timeout,
             grace=grace,
-            oom_policy=oom_policy.value,
-            memsafe=not no_memsafe,
+            oom_policy=None if oom_policy is None else oom_policy.value,
+            memsafe=None if no_memsafe is None else not no_memsafe,
             unique=unique,
-        )
+            foreground=fg,
+            notify=notify,
+        ),
+        project,
     )
-    project = here()
-    if dry_run:
-        line = action.dry_run(spec, project, os.environ)
-        print_json({"command_line": line}) if json else print(line)
-        return 0
-    record = action.run(spec, project, os.environ)
+    return carry_out(spec, project, after)
+
+
+@dataclass(frozen=True)
+class Afterwards:
+    """What is to follow once there is a spec. Raises UsageError for what does not go together."""
+
+    wait: bool
+    follow: bool
+    fg: bool
+    dry_run: bool
+    json: bool
+
+    def __post_init__(self) -> None:
+        if self.follow and self.json:
+            raise UsageError("--follow prints the job's output, --json nothing but JSON", "take one of them")
+        if self.fg and (self.wait or self.follow or (self.json and not self.dry_run)):
+            raise UsageError("--fg hands the terminal to the command, and waits for it", "leave the other option away")
+
+
+def carry_out(spec: JobSpec, project: Project, after: Afterwards) -> int:
+    """Starts the job, does what is to follow, and returns the exit status."""
+    environ = given_environment()
+    if after.dry_run:
+        return _print_line(action.dry_run(spec, project, environ), json=after.json)
+    if after.fg:
+        return _in_foreground(spec, project, environ)
+    record = action.run(spec, project, environ)
     tell(record)
     store = Store(project.jobs_dir)
-    if follow:
+    if after.follow:
         return _follow(store, record)
-    if wait_:
+    if after.wait:
         with going_on(record):
             record = wait(store, [record.id])[0]
         note(f"{record.id}: {record.state}: {record.reason}")
-    print_json(public(record)) if json else print(record.id)
-    return exit_status(record) if wait_ else 0
+    print_json(public(record)) if after.json else print(record.id)
+    return exit_status(record) if after.wait else 0
+
+
+def _print_line(line: str, *, json: bool) -> int:
+    if HIDDEN in line:
+        note(f"what looks like a secret is shown as {HIDDEN}: put it in before you paste this")
+    print_json({"command_line": action.printable(line)}) if json else _print_exactly(line)
+    return 0
+
+
+def _print_exactly(line: str) -> None:
+    """What is to be pasted: bytes that are no text stay what they are."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(os.fsencode(line) + b"\n")
 
 
 def tell(record: JobRecord) -> None:
     """What the user should know about how the job was started, each in one line."""
     if record.fallback_reason:
-        note(f"without a systemd scope, in a session of its own: {record.fallback_reason}")
+        where = "" if record.foreground else ", in a session of its own"
+        note(f"without a systemd scope{where}: {record.fallback_reason}")
     if record.enforcement == "watch":
         note("the kernel does not hold --mem-max here: gravscope watches the job and kills it at the limit")
     for warning in record.warnings:
         note(warning)
-    if sys.stderr.isatty():
+    if sys.stderr.isatty() and not record.foreground:
         note(f"{record.id} runs; follow it with: gravscope logs -f {record.id}")
 
 
@@ -142,6 +198,25 @@ def _follow(store: Store, record: JobRecord) -> int:
     record = store.read(record.id)
     note(f"{record.id}: {record.state}: {record.reason}")
     return exit_status(record)
+
+
+def _in_foreground(spec: JobSpec, project: Project, environ: Mapping[str, str]) -> int:
+    """What there is to say is said when the command has ended: until then the terminal is its own."""
+    finished = run_in_foreground(spec, project, environ)
+    record = finished.record
+    interrupted = (record.state, record.signal) == ("killed", signal.SIGINT)
+    with suppress(OSError):  # the terminal may be gone
+        tell(record)
+        if finished.goes_on:
+            note(f"{record.id}: its background processes go on; type: gravscope show {record.id}")
+        # of its own exit status, and of Ctrl-C, a shell says nothing either
+        elif record.state not in ("succeeded", "failed") and not interrupted:
+            note(f"{record.id}: {record.state}: {record.reason}")
+    if interrupted and record.terminal:
+        # to the shell that is 130 as well; but only so does Ctrl-C end a loop of such commands, too
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGINT)
+    return finished.status
 
 
 def add_to(app: typer.Typer) -> None:

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from datetime import datetime
 from typing import Annotated
 
 import typer
 
-from gravscope.actions.hide import hide_secrets
+from gravscope.actions.hide import hide_in_record
+from gravscope.actions.owner import look
+from gravscope.actions.rerun import doubt_about
 from gravscope.actions.status import Standing, standing
-from gravscope.cli.output import print_json, store_here
-from gravscope.cli.status import as_json, state_of
-from gravscope.model import JobRecord, Limits
+from gravscope.cli import one_line
+from gravscope.cli.output import coloured, is_coloured, print_json, store_here
+from gravscope.cli.status import as_json, colour_of, state_of
+from gravscope.model import JobRecord, Limits, Notified
 from gravscope.outcome import signal_name
+from gravscope.progress import Progress
 from gravscope.quantity import format_duration, format_size
+
+_BAR = 30
 
 
 def show(
@@ -23,8 +30,8 @@ def show(
 ) -> None:
     """Tell one job in words: what was asked, what holds, what happened and why, what to type next."""
     store, job_id = store_here().locate(job)
-    found = standing(store, store.read(job_id))
-    print_json(as_json(found)) if json else print(in_words(found))
+    found = standing(store, look(store, job_id))
+    print_json(as_json(found)) if json else print(in_words(found, colour=is_coloured(sys.stdout)))
 
 
 def path(
@@ -37,27 +44,30 @@ def path(
     print_json({"path": found}) if json else print(found)
 
 
-def in_words(found: Standing) -> str:
-    """The job as text, a heading and four paragraphs."""
-    record = found.record
+def in_words(found: Standing, *, colour: bool = False) -> str:
+    """The job as text, a heading and a few paragraphs."""
+    record = hide_in_record(found.record)
     paragraphs = [
         ("asked", _asked(record)),
         ("holds", _holds(record)),
-        ("happened", _happened(found)),
+        ("progress", [in_full(found.progress)] if found.progress else []),
+        ("happened", _happened(record, found.memory, found.seconds)),
         ("next", _next(record)),
     ]
-    lines = [f"{record.id}: {state_of(record)}" + (f": {record.reason}" if record.reason else "")]
+    lines = [f": {record.reason}" if record.reason else ""]
     for title, texts in paragraphs:
         for number, text in enumerate(texts):
             lines.append(f"{title if number == 0 else '':<10}{text}")
-    return "\n".join(lines)
+    # the lines of a shell's program stay lines; nothing in a record tells a terminal to do anything
+    text = "\n".join(one_line(line) for line in "\n".join(lines).split("\n"))
+    return f"{one_line(record.id)}: {coloured(state_of(record), colour_of(record), on=colour)}{text}"
 
 
 def _asked(record: JobRecord) -> list[str]:
     command = record.cmd[0] if record.shell and len(record.cmd) == 1 else shlex.join(record.cmd)
     lines = [command, f"in {record.cwd}"]
     if record.env:
-        lines.append("with " + " ".join(f"{name}={value}" for name, value in hide_secrets(record.env).items()))
+        lines.append("with " + " ".join(f"{name}={value}" for name, value in record.env.items()))
     given = limits_in_words(record.limits)
     if record.timeout:
         given.append(f"timeout {format_duration(record.timeout)}")
@@ -81,10 +91,12 @@ def limits_in_words(limits: Limits) -> list[str]:
 def _holds(record: JobRecord) -> list[str]:
     if record.unit is not None:
         lines = [f"unit {record.unit}" + (f" in {record.slice}" if record.slice else "")]
-    elif record.fallback_reason:
-        lines = [f"a session of its own, without systemd: {record.fallback_reason}"]
     else:
-        lines = ["a session of its own, without systemd"]
+        where = "the session of whoever started it" if record.foreground else "a session of its own"
+        why = f": {record.fallback_reason}" if record.fallback_reason else ""
+        lines = [f"{where}, without systemd{why}"]
+    if record.foreground:
+        lines.append(f"in the foreground of {record.terminal}" if record.terminal else "in the foreground")
     if record.enforcement == "kernel":
         held = record.effective or {}
         names = [("mem_high", "memory high"), ("mem_max", "memory max"), ("swap_max", "swap max")]
@@ -99,11 +111,12 @@ def _holds(record: JobRecord) -> list[str]:
     return [*lines, *record.warnings]
 
 
-def _happened(found: Standing) -> list[str]:
-    record = found.record
+def _happened(record: JobRecord, memory: int | None, seconds: float | None) -> list[str]:
     lines = [f"started {_clock(record.started)}" if record.started else f"asked for {_clock(record.created)}"]
-    if record.live and found.memory is not None:
-        lines.append(f"runs for {format_duration(found.seconds)}, uses {format_size(found.memory)} of memory")
+    lines += [f"run again for {record.rerun_of}"] if record.rerun_of else []
+    lines += [f"run again as {', '.join(record.rerun_as)}"] if record.rerun_as else []
+    if record.live and memory is not None:
+        lines.append(f"runs for {format_duration(seconds)}, uses {format_size(memory)} of memory")
     if record.ended:
         lasted = f" after {format_duration(record.duration)}" if record.duration is not None else ""
         lines.append(f"ended {_clock(record.ended)}{lasted}")
@@ -125,10 +138,26 @@ def _happened(found: Standing) -> list[str]:
     if record.cancel is not None:
         lines.append(f"cancel asked for by {record.cancel.by}, {_clock(record.cancel.requested)}")
         lines += [f"  {step.step}" + (f": {step.error}" if step.error else "") for step in record.cancel.steps]
+    for told in record.notified:
+        lines.append(f"{told.channel} told {_clock(told.at)}" if told.error is None else _in_vain(told))
     if record.pid is not None:
         beside = f", supervisor {record.supervisor_pid}" if record.supervisor_pid else ""
-        lines.append(f"pid {record.pid}, process group {record.pgid}{beside}")
+        group = f", process group {record.pgid}" if record.pgid else ""
+        lines.append(f"pid {record.pid}{group}{beside}")
     return [*lines, f"log {record.log_file}"]
+
+
+def _in_vain(told: Notified) -> str:
+    return f"{told.channel} could not be told {_clock(told.at)}: {told.error}"
+
+
+def in_full(progress: Progress) -> str:
+    """How far a job is, with a bar, in ASCII as that of `status`."""
+    words = [f"{progress.done}/{progress.total}"] if progress.total is not None else []
+    words += [f"[{progress.stage}]"] if progress.stage else []
+    words += [f"{format_duration(progress.eta)} left"] if progress.eta is not None else []
+    full = int(_BAR * progress.fraction)
+    return f"[{'#' * full}{'.' * (_BAR - full)}] {progress.percent}%  {', '.join(words)}".rstrip()
 
 
 def _own_end(record: JobRecord) -> str:
@@ -147,11 +176,28 @@ def _next(record: JobRecord) -> list[str]:
         ]
     if record.live:
         return [f"gravscope logs -f {record.id}", f"gravscope cancel {record.id}"]
+    return _next_of_ended(record)
+
+
+def _next_of_ended(record: JobRecord) -> list[str]:
+    logs, again = f"gravscope logs {record.id}", f"gravscope rerun {record.id}"
     if record.state == "oom-killed":
-        return [f"gravscope logs -n 20 {record.id}", "run it again with a higher --mem-max, or with less to do at once"]
+        return [f"gravscope logs -n 20 {record.id}", _with_more(record)]
+    if doubt_about(record) is not None:
+        return ["mend what is said above, and run it again"] if record.state == "never-started" else [logs]
     if record.state == "never-started":
-        return ["mend what is said above, and run it again"]
-    return [f"gravscope logs {record.id}"]
+        return [f"{again}    once what is said above is mended"]
+    if record.state == "timed-out":
+        return [logs, f"{again} --timeout TIME    to give it longer"]
+    return [logs] if record.state == "succeeded" else [logs, again]
+
+
+def _with_more(record: JobRecord) -> str:
+    """What to do about a job that was killed for memory: its own limit may be raised, the machine's memory not."""
+    if not isinstance(record.limits.mem_max, int) or doubt_about(record) is not None:
+        return "run it again with a higher --mem-max, or with less to do at once"
+    more = f"{record.limits.mem_max * 2 >> 20}M"
+    return f"gravscope rerun {record.id} --mem-max {more}    or with less to do at once"
 
 
 def _more(record: JobRecord) -> str:
@@ -161,9 +207,11 @@ def _more(record: JobRecord) -> str:
 
 
 def _clock(text: str | None) -> str:
-    return (
-        "at a time not known" if not text else datetime.fromisoformat(text).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-    )
+    try:
+        moment = datetime.fromisoformat(text or "").astimezone()
+    except (ValueError, OverflowError):  # such as that of a request, which nobody has looked at when it was read
+        return text or "at a time not known"
+    return moment.strftime("%Y-%m-%d %H:%M:%S")
 
 
 def add_to(app: typer.Typer) -> None:

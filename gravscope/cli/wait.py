@@ -9,6 +9,7 @@ import typer
 
 from gravscope.actions.wait import exit_status, wait_ready
 from gravscope.actions.wait import wait as wait_for
+from gravscope.cli import one_line
 from gravscope.cli.output import print_json, public, store_here
 from gravscope.errors import UsageError
 from gravscope.quantity import parse_duration
@@ -16,7 +17,9 @@ from gravscope.quantity import parse_duration
 
 def wait(
     jobs: Annotated[list[str], typer.Argument(metavar="JOB...", help="Ids, beginnings of ids, or names.")],
-    timeout: Annotated[str | None, typer.Option(help="Give up after this long, with exit status 124.")] = None,
+    timeout: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Give up after this long, with exit status 124.")
+    ] = None,
     ready: Annotated[
         str | None, typer.Option(metavar="REGEX", help="Return when a line of the log matches, and print it.")
     ] = None,
@@ -33,7 +36,7 @@ def wait(
         print_json([public(record) for record in records])
     else:
         for record in records:
-            print(f"{record.id}: {record.state}: {record.reason}")
+            print(one_line(f"{record.id}: {record.state}: {record.reason}"))
     return exit_status(records[0]) if len(records) == 1 else int(any(map(exit_status, records)))
 
 

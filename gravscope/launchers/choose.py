@@ -36,17 +36,17 @@ def choose(spec: JobSpec, job_id: str, environ: Mapping[str, str]) -> Choice:
     """Raises UnsupportedError where the launcher that was demanded is not to be had."""
     environ = {name: value for name, value in environ.items() if name not in OF_A_JOB}
     if spec.launcher == "session":
-        return Choice([session.launch(environ)])
+        return Choice([session.launch(environ, foreground=spec.foreground)])
     try:
         wanted = scope.launch(spec, job_id, host.manager_environment(environ, os.geteuid()))
     except UnsupportedError as error:
         if spec.launcher == "scope":
             raise
-        return Choice([session.launch(environ)], error.message)
+        return Choice([session.launch(environ, foreground=spec.foreground)], error.message)
     _refuse_undelegated(spec.limits, wanted.environ)
     if spec.launcher == "scope":
         return Choice([wanted])
-    return Choice([wanted, session.launch(environ)])
+    return Choice([wanted, session.launch(environ, foreground=spec.foreground)])
 
 
 def _refuse_undelegated(limits: Limits, environ: Mapping[str, str]) -> None:

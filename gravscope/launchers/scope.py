@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from gravscope import commands
+from gravscope import commands, host
 from gravscope.launchers import Launch
 from gravscope.model import JobSpec
 
@@ -16,6 +16,19 @@ def launch(spec: JobSpec, job_id: str, environ: Mapping[str, str]) -> Launch:
     properties = commands.scope_properties(spec.limits, spec.grace)
     prefix = commands.systemd_run_scope(unit, properties, description=f"gravscope job {job_id}")
     return Launch("scope", prefix, environ, unit, commands.SLICE)
+
+
+def verbatim(launch: Launch, words: Sequence[str]) -> Launch:
+    """The same launch, such that `words` behind its prefix are not expanded by a systemd that would.
+
+    Only words with a $ are worth the question which one it is.
+    """
+    if launch.unit is None or not any("$" in word for word in words):
+        return launch
+    shown = host.call(commands.systemd_run_version(), launch.environ)
+    if (commands.parse_version(shown.out) or 0) < commands.EXPANDS:
+        return launch
+    return replace(launch, prefix=commands.without_expansion(launch.prefix))
 
 
 def rename(launch: Launch, unit: str) -> Launch:

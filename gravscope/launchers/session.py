@@ -10,8 +10,13 @@ from gravscope.errors import UnsupportedError
 from gravscope.launchers import Launch
 
 
-def launch(environ: Mapping[str, str]) -> Launch:
-    """Raises UnsupportedError where setsid or nohup is not installed."""
+def launch(environ: Mapping[str, str], *, foreground: bool = False) -> Launch:
+    """Raises UnsupportedError where setsid or nohup is not installed.
+
+    In the foreground neither is wanted: the command stays in the session of its terminal, and hears of its end.
+    """
+    if foreground:
+        return Launch("session", [], environ)
     prefix = commands.setsid_nohup()
     for tool in ("setsid", "nohup"):
         if shutil.which(tool, path=environ.get("PATH")) is None:

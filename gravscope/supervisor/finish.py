@@ -1,29 +1,35 @@
-"""The end of a job, in this order: counters, cancel request, outcome, the record last, and only then the lock."""
+"""The end of a job, in this order: cancel request, counters, outcome, the record last, and only then the lock."""
 
 from __future__ import annotations
 
 import os
 import time
 
-from gravscope.outcome import Evidence, decide
+from gravscope.outcome import STOP_UNIT, Evidence, decide
+from gravscope.supervisor.heed import wish_at_the_end
 from gravscope.supervisor.logout import why_stopped
 from gravscope.supervisor.recorder import Recorder, timestamp
 from gravscope.supervisor.request import Request
+from gravscope.supervisor.tell import tell
 from gravscope.supervisor.watch import Watch
-from gravscope.supervisor.wish import read_cancel, steps_of
 
-# how long a final record is offered to a disk that will not take it, and how often, in seconds
-PATIENCE, AGAIN = 3600.0, 1.0
+# how long a final record is offered to a disk that will not take it, and how often, in seconds: over a long weekend
+PATIENCE, AGAIN = 7 * 86400.0, 1.0
 
 
 def finish(request: Request, recorder: Recorder, watch: Watch) -> None:
     """Writes what became of the job, then gives up being in charge of it."""
     now = time.monotonic()
-    evidence, measured = _gather(request, watch)  # counters vanish with the cgroup, so they come first
-    cancel = read_cancel(request.cancel_path)
-    if cancel is not None:
-        evidence.cancel_requested, evidence.cancel_steps = True, steps_of(cancel)
-        recorder.update(cancel=cancel)
+    wish = wish_at_the_end(request.cancel_path, watch.told, told_first=watch.place.comes_first())
+    evidence, measured = _gather(request, watch, now)
+    if wish is not None:
+        evidence.cancel_requested, evidence.cancel_steps = True, wish.steps
+        # what we have killed for it ourselves counts as well
+        evidence.cancel_reached = wish.reached or watch.killing
+        evidence.cancel_answered = wish.answered or watch.killing
+        if STOP_UNIT in wish.steps:
+            evidence.stopped = None  # the stop was ours
+        recorder.update(cancel=wish.record)
     outcome = decide(evidence)
     recorder.update(
         state=outcome.state,
@@ -50,14 +56,18 @@ def close(request: Request, recorder: Recorder) -> None:
         if not os.path.isdir(os.path.dirname(request.record_path)) or time.monotonic() > deadline:
             return
         time.sleep(AGAIN)
-    for path in (request.cancel_path, request.limits_path, request.pause_path, request.lock_path):
+    folder, job_id = os.path.dirname(request.record_path), str(recorder.record["id"])
+    # a cancel that was killed leaves the last of these; one that is at work removes it itself, once the lock is gone
+    cancelling = f"{folder}/.{job_id}.cancelling"
+    for path in (request.cancel_path, request.limits_path, request.pause_path, request.lock_path, cancelling):
         try:
             os.unlink(path)
         except OSError:
             continue
+    tell(request, recorder)
 
 
-def _gather(request: Request, watch: Watch) -> tuple[Evidence, dict[str, object]]:
+def _gather(request: Request, watch: Watch, now: float) -> tuple[Evidence, dict[str, object]]:
     place = watch.place
     scope_events = place.scope_events()
     # what happened since the last look
@@ -73,12 +83,13 @@ def _gather(request: Request, watch: Watch) -> tuple[Evidence, dict[str, object]
         stopped=why_stopped(watch.stopped_by, in_unit=request.unit is not None) if watch.stopped_by else None,
         watch_kill=watch.watch_kill,
         oom_kills=oom_kills or 0,
+        oom_whole=request.oom_policy == "kill",
         oom_own=watch.notice.oom.own,
         oom_above=watch.notice.oom.above,
         peak_memory=peak,
         limit_peak=place.limit_peak(),
         mem_max=request.mem_max,
-        outlived=time.monotonic() - watch.command_ended if watch.command_ended is not None else 0.0,
+        outlived=now - watch.command_ended if watch.command_ended is not None else 0.0,
     )
     source = None if peak is None else "kernel" if kernel_peak is not None else "sampled"
     cpu = kernel_cpu if kernel_cpu is not None else watch.cpu_seconds

@@ -33,8 +33,8 @@ def raise_oom_score(by: int) -> None:
         pass
 
 
-def default_signals() -> None:
-    """What a fresh program expects: every signal at its default, none blocked, and deaf to SIGHUP (nohup(1)).
+def default_signals(ignored: tuple[int, ...]) -> None:
+    """What a fresh program expects: every signal at its default, none blocked, but for those to be `ignored`.
 
     Python ignores SIGPIPE and SIGXFSZ, and a shell that starts something in the background ignores SIGINT.
     """
@@ -44,17 +44,19 @@ def default_signals() -> None:
             _signal.signal(number, _signal.SIG_DFL)
         except (OSError, ValueError):
             continue  # SIGKILL, SIGSTOP, and those that the C library keeps
-    _signal.signal(_signal.SIGHUP, _signal.SIG_IGN)
+    for number in ignored:
+        _signal.signal(number, _signal.SIG_IGN)
     _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
 
 
-def ignore_signals() -> None:
+def ignore_signals(*, interrupts: bool) -> None:
     """No signal that is meant for the job, or for its terminal, is a reason for us to end.
 
-    `systemctl kill -s USR1 UNIT`, for one, reaches the supervisor as well. What it obeys it says later.
+    `systemctl kill -s USR1 UNIT`, for one, reaches the supervisor as well. What it obeys it says later;
+    `interrupts` (SIGINT) are in the foreground the command's to obey.
     """
     for number in range(1, _signal.NSIG):
-        if number in (_signal.SIGTERM, _signal.SIGINT, _signal.SIGCHLD):
+        if number in (_signal.SIGTERM, _signal.SIGCHLD) or (number == _signal.SIGINT and not interrupts):
             continue
         try:
             _signal.signal(number, _signal.SIG_IGN)

@@ -9,6 +9,7 @@ from gravscope import files, proc
 from gravscope.outcome import CANCELLED, NEVER_STARTED, Evidence, Outcome, decide
 from gravscope.supervisor import journal, kernel, plainjson
 from gravscope.supervisor.finish import close, finish, split_status
+from gravscope.supervisor.heed import for_record
 from gravscope.supervisor.journal import Journal
 from gravscope.supervisor.notice import Notice, agree
 from gravscope.supervisor.place import arrange
@@ -34,12 +35,16 @@ def main(request_fd: int) -> None:
     watch.listen()  # before there is anything to end: a stop that comes now is obeyed as soon as there is
     cancel = read_cancel(request.cancel_path)
     if cancel is not None:
-        recorder.update(cancel=cancel)
+        recorder.update(cancel=for_record(cancel))
         _give_up(request, recorder, Outcome(CANCELLED, "cancelled before its command was started"))
         return
     child = Child(request, place.job)
-    recorder.update(pid=child.pid, pgid=child.pid, start_ticks=_start_ticks(child.pid))
-    recorder.write()
+    recorder.update(pid=child.pid, pgid=child.pgid, start_ticks=_start_ticks(child.pid))
+    if not recorder.write():
+        # nothing ever runs that no record names: the disk has become full since `gravscope run` wrote the first one
+        child.abandon()
+        _answer(request, {"error": f"{request.record_path}: {recorder.complaint}"})
+        return
     try:
         child.execute()
     except SpawnError as error:
@@ -79,14 +84,15 @@ def _give_up(request: Request, recorder: Recorder, outcome: Outcome) -> None:
 
 def _detach(request: Request) -> None:
     """Ours alone from here: a session of our own, our errors into the job's log, nothing passed on by accident."""
-    kernel.ignore_signals()
+    kernel.ignore_signals(interrupts=request.foreground)
     kernel.become_subreaper()
-    if os.getsid(0) != os.getpid():
-        os.setsid()
+    if os.getsid(0) != os.getpid() and not request.foreground:
+        os.setsid()  # in the foreground later, when the command is there (see `spawn`)
     # what systemd-run says went to the pipe that gravscope run reads; from here on it is the log, like the job's own
     os.dup2(1, 2)
-    for descriptor in (request.lock_fd, request.handshake_fd):
-        os.set_inheritable(descriptor, False)
+    for descriptor in (request.lock_fd, request.handshake_fd, request.link_fd, *request.streams):
+        if descriptor is not None:
+            os.set_inheritable(descriptor, False)
 
 
 def _start_ticks(pid: int) -> int | None:
@@ -95,11 +101,18 @@ def _start_ticks(pid: int) -> int | None:
 
 
 def _open_log(path: bytes) -> int | None:
-    """The log for reading, to mirror it; the job itself writes to it through a descriptor of its own."""
+    """The log for reading, to mirror it; the job itself writes to it through a descriptor of its own.
+
+    None if something else stands in its place by now; a FIFO is not waited for.
+    """
     try:
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return None
+    if os.path.samestat(os.fstat(descriptor), os.fstat(1)):
+        return descriptor
+    os.close(descriptor)
+    return None
 
 
 def _answer(request: Request, message: dict[str, object]) -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 
-from gravscope import files, proc
-from gravscope.supervisor import journal, plainjson
+from gravscope import proc
+from gravscope.supervisor import journal
+from gravscope.supervisor.foreground import HUNG_UP
 from gravscope.supervisor.journal import Journal
 from gravscope.supervisor.oom import OomWatch
 from gravscope.supervisor.place import Place
 from gravscope.supervisor.recorder import Recorder
 from gravscope.supervisor.request import Request
 from gravscope.supervisor.tree import Tree
+from gravscope.supervisor.wish import is_noted, read_changes
 
 # events of the limits at which the kernel makes a job wait for reclaim (cgroup-v2.rst, memory.events)
 SLOWING = ("high", "max")
@@ -56,6 +58,11 @@ class Notice:
             )
         return True
 
+    def hung_up(self) -> None:
+        """Whoever waited for the command in the foreground is gone."""
+        self.recorder.warn(HUNG_UP)
+        self.recorder.write()
+
     def killed(self) -> bool:
         """True if the kernel has killed for memory since the last look."""
         if not self.oom.look():
@@ -70,7 +77,7 @@ class Notice:
     def _paused(self, tree: Tree) -> bool:
         if self.place.job is not None:
             return self._flag("paused", (proc.read_text(f"{self.place.job}/cgroup.freeze") or "").strip() == "1")
-        if self.recorder.record.get("paused") is not True and not os.path.exists(self.request.pause_path):
+        if self.recorder.record.get("paused") is not True and not is_noted(self.request.pause_path):
             return False  # without a freezer only our own pause can be told from a job that stopped itself
         processes = tree.processes()
         return self._flag("paused", bool(processes) and all(process.state == "T" for process in processes))
@@ -78,19 +85,20 @@ class Notice:
     def new_limits(self) -> bool:
         """Takes over what `gravscope limit` changed; it puts the list of all changes beside the record."""
         try:
-            found = os.stat(self.request.limits_path)
+            found = os.lstat(self.request.limits_path)
             if self.wishes_seen == (found.st_ino, found.st_mtime_ns):
                 return False
-            changes = plainjson.loads(files.read_whole(self.request.limits_path).decode("utf-8"))
-        except (OSError, ValueError, StopIteration, ImportError):
+        except OSError:
             return False
+        changes = read_changes(self.request.limits_path)
         self.wishes_seen = (found.st_ino, found.st_mtime_ns)
-        if not isinstance(changes, list):
+        if changes is None:
             return False
         limits = dict(self.first_limits)
         for change in changes:
-            if isinstance(change, dict) and isinstance(change.get("limits"), dict):
-                limits.update({name: value for name, value in change["limits"].items() if value is not None})
+            changed = change["limits"]
+            if isinstance(changed, dict):
+                limits.update({name: value for name, value in changed.items() if value is not None})
         high, most = limits.get("mem_high"), limits.get("mem_max")
         self.request.mem_high = high if isinstance(high, int) else None
         self.request.mem_max = most if isinstance(most, int) else None

@@ -45,6 +45,14 @@ class Place:
         what happened to the job's processes (oom_kill) counts in both."""
         return {} if self.scope is None else cgroup.read_keyed(self.scope, "memory.events")
 
+    def comes_first(self) -> bool:
+        """Whether whoever walks through the scope's cgroups, as a stop job does, meets us before the job."""
+        try:
+            names = os.listdir(self.scope) if self.scope is not None and self.job is not None else []
+            return names.index("supervisor") < names.index("job")
+        except (OSError, ValueError):
+            return False
+
     def freeze(self, *, frozen: bool) -> None:
         """Lets the job stand still, or go on. Without a cgroup of its own nothing is done."""
         if self.job is not None:
@@ -95,8 +103,9 @@ def arrange(unit: str | None, oom_policy: str) -> Place:
         return Place(notes=(f"not in the cgroup of {unit}: {scope or 'no cgroup v2'}",))
     own, job = f"{scope}/supervisor", f"{scope}/job"
     try:
-        os.mkdir(own)
-        os.mkdir(job)
+        for folder in (own, job):
+            os.mkdir(folder)
+            os.chmod(folder, 0o755)  # noqa: S103 (as systemd makes them: a umask may shut ourselves out)
     except OSError as error:
         return Place(scope, notes=(f"{scope}: {error.strerror}",))
     refused = cgroup.write(own, "cgroup.procs", str(os.getpid()))

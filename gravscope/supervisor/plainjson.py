@@ -9,6 +9,15 @@ from _json import encode_basestring as _quote
 from _json import make_scanner
 
 Value = object
+_LARGEST = 1.7976931348623157e308
+
+
+def _finite(text: str) -> float:
+    """A number that JSON has: neither NaN nor what is too large to be one, which no other reader would take."""
+    number = float(text)
+    if not -_LARGEST <= number <= _LARGEST:
+        raise ValueError(f"no such number: {text}")
+    return number
 
 
 class _Context:
@@ -17,9 +26,9 @@ class _Context:
     strict = True
     object_hook = None
     object_pairs_hook = None
-    parse_float = float
+    parse_float = staticmethod(_finite)
     parse_int = int
-    parse_constant = float
+    parse_constant = staticmethod(_finite)
     memo: dict[str, str]
 
     def __init__(self) -> None:
@@ -36,7 +45,10 @@ def quote(text: str) -> str:
 
 def loads(text: str) -> Value:
     """The value of a JSON text. Raises ValueError, or StopIteration for an empty one."""
-    return _scan(text, 0)[0]
+    try:
+        return _scan(text, 0)[0]
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
 
 
 def dumps(value: Value, indent: str = "") -> str:
@@ -45,6 +57,8 @@ def dumps(value: Value, indent: str = "") -> str:
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, str):
         return quote(value)
+    if isinstance(value, float) and not -_LARGEST <= value <= _LARGEST:
+        return "null"  # JSON has neither NaN nor infinity: what is not known
     if isinstance(value, int | float):
         return repr(value)
     deeper = indent + "  "

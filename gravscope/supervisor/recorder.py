@@ -11,10 +11,11 @@ from gravscope.supervisor import plainjson
 def timestamp(seconds: float) -> str:
     """Seconds since 1970 as ISO 8601 in local time, with milliseconds and the offset from UTC."""
     local = time.localtime(seconds)
-    offset = local.tm_gmtoff // 60
-    sign = "-" if offset < 0 else "+"
+    offset = abs(local.tm_gmtoff)
+    sign = "-" if local.tm_gmtoff < 0 else "+"
     clock = time.strftime("%Y-%m-%dT%H:%M:%S", local)
-    return f"{clock}.{int(seconds * 1000) % 1000:03d}{sign}{abs(offset) // 60:02d}:{abs(offset) % 60:02d}"
+    odd = f":{offset % 60:02d}" if offset % 60 else ""  # a zone of one's own making may have seconds, too
+    return f"{clock}.{int(seconds * 1000) % 1000:03d}{sign}{offset // 3600:02d}:{offset // 60 % 60:02d}{odd}"
 
 
 class Recorder:
@@ -24,7 +25,8 @@ class Recorder:
         self.path = path
         self.record = record
         self.behind = False
-        """True while the disk would not take what is in memory."""
+        """True while the disk would not take what is in memory; `complaint` then says why."""
+        self.complaint = ""
 
     def update(self, **fields: object) -> None:
         """Takes facts into the record; `write` puts them on disk."""
@@ -40,9 +42,10 @@ class Recorder:
         """False if the disk would not take it (full, read-only …): the job goes on, and the next write may do."""
         text = plainjson.dumps(self.record) + "\n"
         try:
-            files.write_atomically(self.path, text.encode("utf-8", "backslashreplace"))
-        except OSError:
-            self.behind = True
+            # half a surrogate pair, as a hostile request may hold, is no JSON, however it is spelled
+            files.write_atomically(self.path, text.encode("utf-8", "replace"))
+        except OSError as error:
+            self.behind, self.complaint = True, str(error.strerror)
             return False
         self.behind = False
         return True

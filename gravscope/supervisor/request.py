@@ -25,6 +25,12 @@ class Request:
     log_path: bytes
     lock_fd: int
     handshake_fd: int
+    link_fd: int | None
+    """In the foreground, the line to `gravscope run --fg`, which waits (`gravscope.supervisor.foreground`)."""
+    streams: tuple[int, ...]
+    """In the foreground, what the command gets as standard input, output and error."""
+    ignored: tuple[int, ...]
+    """Signals that the command ignores when it begins."""
     unit: str | None
     mem_high: int | None
     mem_max: int | None
@@ -32,6 +38,8 @@ class Request:
     grace: float
     oom_policy: str
     oom_score: int
+    notify: dict[str, object] | None
+    """Whom to tell of the end, and by which program (`gravscope.supervisor.tell`)."""
     watched: bool = False
     """True where the supervisor has to hold mem_max, since the kernel does not."""
 
@@ -39,6 +47,11 @@ class Request:
         for name in Request.__annotations__:
             if name != "watched":
                 setattr(self, name, values[name])
+
+    @property
+    def foreground(self) -> bool:
+        """True if its command runs at the caller's own terminal."""
+        return self.link_fd is not None
 
 
 def receive(descriptor: int) -> Request:

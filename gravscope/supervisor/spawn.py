@@ -31,6 +31,15 @@ class Child:
             _child(request, job_cgroup, go, complain)
         os.close(complain)
         os.close(go)
+        for stream in request.streams:
+            os.close(stream)
+        self.pgid: int | None = None
+        if request.foreground:
+            # only now, since nobody can put a child into another session: the command stays at the terminal, and
+            # we leave it, so that no signal of it reaches us and its process group has only the parents of any shell
+            os.setsid()
+            return
+        self.pgid = self.pid
         try:
             os.setpgid(self.pid, self.pid)  # the child does the same; whoever comes first
         except OSError:
@@ -56,17 +65,26 @@ class Child:
             _pid, status = os.waitpid(self.pid, 0)
             raise SpawnError(f"ended by signal {os.WTERMSIG(status)} before it was exec'd")
 
+    def abandon(self) -> None:
+        """Lets it end instead, before the command is exec'd."""
+        os.close(self._go)
+        os.close(self.complaints)
+        os.waitpid(self.pid, 0)
+
 
 def _child(request: Request, job_cgroup: str | None, go: int, complain: int) -> None:
     """In the child, until exec, with which both pipes close. Never returns."""
     stage = PLACE
     try:
-        os.setpgid(0, 0)
+        if not request.foreground:
+            os.setpgid(0, 0)
+        for number, stream in enumerate(request.streams):
+            os.dup2(stream, number)
         refused = cgroup.write(job_cgroup, "cgroup.procs", "0") if job_cgroup is not None else None
         if refused:
             raise OSError(0, refused)
         kernel.raise_oom_score(request.oom_score)
-        kernel.default_signals()
+        kernel.default_signals(request.ignored)
         if os.read(go, 1):  # nothing comes from a supervisor that is gone
             stage = CHDIR
             os.chdir(request.cwd)
@@ -104,6 +122,8 @@ def _explain(complaint: bytes, request: Request) -> str:
     name = request.argv[0].decode("utf-8", "backslashreplace")
     if int(number) == errno.ENOENT and b"/" not in request.argv[0]:
         return f"command not found: {name}"
+    if int(number) == errno.E2BIG:
+        return f"{name}: {why}: its words and variables together are more than the kernel takes"
     if int(number) == errno.ENOEXEC:
         return f"{name}: {why}: does its first line name an interpreter?"
     return f"{name}: {why}"

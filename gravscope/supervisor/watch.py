@@ -8,6 +8,7 @@ import select
 import time
 
 from gravscope import proc
+from gravscope.supervisor.foreground import LINGERING, Waiter
 from gravscope.supervisor.notice import Notice
 from gravscope.supervisor.place import Place
 from gravscope.supervisor.request import Request
@@ -33,6 +34,7 @@ class Watch:
         self.pid: int | None = None
         self.notice = notice
         self.tree = Tree(place.job)
+        self.waiter = Waiter(request.link_fd)
         self.began = time.monotonic()
         self.status: int | None = None
         self.command_ended: float | None = None
@@ -50,8 +52,11 @@ class Watch:
         self.wake, self._wake_end = _wakeup_pipe()
 
     def listen(self) -> None:
-        """Lets SIGCHLD end our waiting, and takes SIGTERM and SIGINT as a request to stop the job."""
-        for number in (_signal.SIGTERM, _signal.SIGINT):
+        """Lets SIGCHLD end our waiting, and takes SIGTERM and SIGINT as a request to stop the job.
+
+        In the foreground SIGINT is Ctrl-C, which is the command's to act on.
+        """
+        for number in (_signal.SIGTERM,) if self.request.foreground else (_signal.SIGTERM, _signal.SIGINT):
             _signal.signal(number, lambda caught, _frame: self.told.append(caught))
         _signal.signal(_signal.SIGCHLD, lambda _number, _frame: None)
         # something was put beside the record: have a look now
@@ -63,35 +68,47 @@ class Watch:
         self.pid, self.began = pid, time.monotonic()
         poll = select.poll()
         poll.register(self.wake, select.POLLIN)
+        self.waiter.listen(poll)
         while True:
             self.reap()
             if self.status is not None and self.tree.empty():
                 self._hear_late_stop(poll)
                 return
             self.keep_time(time.monotonic())
-            poll.poll(max(1, 1000 * (self._next_look() - time.monotonic())))
+            ready = poll.poll(max(1, 1000 * (self._next_look() - time.monotonic())))
             _drain(self.wake)
+            if self.waiter.gone(ready) and self.status is None:
+                self.notice.hung_up()
+                self.waiter.hang_up(self.tree)
 
     def reap(self) -> None:
         """Waits for every child that has ended: the command, and orphans of it."""
         while True:
             try:
-                pid, status, usage = os.wait4(-1, os.WNOHANG)
+                pid, status, usage = os.wait4(-1, os.WNOHANG | (os.WUNTRACED if self.request.foreground else 0))
             except ChildProcessError:
                 return
             if pid == 0:
                 return
+            if os.WIFSTOPPED(status):
+                if pid == self.pid:
+                    self.waiter.command_stopped(os.WSTOPSIG(status))
+                continue
             self.cpu_seconds += usage.ru_utime + usage.ru_stime
             if usage.ru_maxrss * 1024 > self.inherited_peak:
                 self.peak = max(self.peak, usage.ru_maxrss * 1024)
             if pid == self.pid:
                 self.status = status
                 self.command_ended = time.monotonic()
+                self.waiter.command_ended()
 
     def keep_time(self, now: float) -> None:
         """Whatever is due at `now`: a sample, the timeout, a stop that was asked for, the end of a grace period."""
         if now >= self.next_sample:
             self.sample(now)
+        released = self._released_at()
+        if self.status is not None and released is not None and now >= released:
+            self.waiter.release(self.status)
         if self.told and self.stopped_by is None and not self.killing:
             self.stopped_by = _name(self.told[0])
             cancel = read_cancel(self.request.cancel_path)
@@ -143,8 +160,17 @@ class Watch:
         if self.told and self.stopped_by is None:
             self.stopped_by = _name(self.told[0])
 
+    def _released_at(self) -> float | None:
+        """When whoever waits in the foreground need not wait any longer for the last of the job's processes; while the
+        job is being ended, it does, to be told why."""
+        if self.command_ended is None or self.waiter.link is None or self.killing or self.kill_at is not None:
+            return None
+        return self.command_ended + LINGERING
+
     def _next_look(self) -> float:
         due = [self.next_sample]
+        if (released := self._released_at()) is not None:
+            due.append(released)
         if self.request.timeout is not None and not self.timed_out:
             due.append(self.began + self.request.timeout)
         if self.kill_at is not None:

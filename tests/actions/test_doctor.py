@@ -25,7 +25,7 @@ from gravscope.actions.doctor_facts import (
     Slice,
     Trial,
 )
-from gravscope.actions.doctor_folders import look_at
+from gravscope.actions.doctor_folders import look_at, unsafe_parts
 from gravscope.actions.doctor_lines import Check, known_fault
 from gravscope.project import Project
 
@@ -176,13 +176,46 @@ def test_nothing_to_type_where_it_cannot_help() -> None:
         ({"mode": 0o755}, "ok", "jobs"),
         ({"path": Path("/srv/site/public/logs")}, "warn", "below public/"),
         ({"path": Path("/home/u/public_html/logs")}, "warn", "below public_html/"),
+        ({"path": Path("/home/u/Public/logs"), "mode": 0o755}, "warn", "below Public/: a web server may show it"),
+        ({"path": Path("/var/www/x/logs")}, "warn", "only one that runs as you can enter it (0700)"),
+        ({"path": Path("/var/www/x/logs"), "mode": 0o755}, "warn", "only one that runs as you can read the files"),
+        ({"path": Path("/srv/http/logs")}, "warn", "below http/"),
+        ({"path": Path("/usr/share/nginx/html/logs")}, "warn", "below html/"),
+        ({"path": Path("/home/u/http/html/logs")}, "ok", "html"),
+        ({"path": Path("/home/u/logs"), "real": Path("/var/www/logs")}, "warn", "below www/"),
         ({"path": Path("/home/u/republic/logs")}, "ok", "republic"),
+        ({"open_above": Path("/srv/all")}, "warn", "can be replaced by anybody who can write to /srv/all"),
     ],
 )
 def test_folders(changes: dict[str, object], status: str, words: str) -> None:
-    """A folder that somebody else could write to, or see, is told from one that is ours alone."""
+    """A folder that somebody else could write to, or see, is told from one that is ours alone, with what to type."""
     found = machine.folder("log-dir", replace(JOBS, **changes), UID)  # type: ignore[arg-type]
     assert (found.status, words in found.found) == (status, True), found
+    assert (found.type is None) == (status == "ok"), found
+
+
+def test_what_to_type_about_folders() -> None:
+    """Another folder where this one cannot be mended; root's own is taken back."""
+    public = replace(JOBS, path=Path("/srv/site/public/logs"))
+    assert machine.folder("log-dir", public, UID).type == "export GRAVSCOPE_LOG_DIR=~/.local/state/gravscope/logs"
+    assert machine.folder("jobs-dir", public, UID).type == "export GRAVSCOPE_JOBS_DIR=~/.local/state/gravscope/jobs"
+    assert machine.folder("jobs-dir", replace(JOBS, owner=7), UID).type == machine.folder("jobs-dir", public, UID).type
+    assert machine.folder("jobs-dir", replace(JOBS, owner=0), UID).type == 'sudo chown -R "$(id -un)" /home/u/jobs'
+
+
+def test_a_path_that_others_can_put_programs_into(tmp_path: Path) -> None:
+    """Trap: `.`, an empty part and a folder that all may write to are named, with a PATH without them; else no line."""
+    for name, mode in (("open", 0o777), ("sticky", 0o1777), ("own", 0o755)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name).chmod(mode)
+    bad = (".", "", "bin", f"{tmp_path}/open", f"{tmp_path}/sticky")
+    good = (f"{tmp_path}/own", f"{tmp_path}/missing")
+    path = ":".join(["/usr/bin", *bad, *good])
+    assert unsafe_parts(path) == bad
+    found = check(replace(GOOD, path=path, unsafe_path=bad), "path")
+    assert (found.status, found.type) == ("warn", f"export PATH=/usr/bin:{':'.join(good)}")
+    assert "PATH has . and an empty part and bin and" in found.found
+    assert [line for line in judge(GOOD).checks if line.name == "path"] == []
 
 
 @pytest.mark.parametrize(
@@ -216,6 +249,10 @@ def test_looking_at_real_folders(tmp_path: Path) -> None:
     assert found["link"].link_owner == found["dangling"].link_owner == uid
     assert found["a/b/c"].nearest == tmp_path
     assert found["a/b/c"].can_write and found["a/b/c"].free
+    assert (found["link"].real, found["open"].open_above) == (open_to_all, None)
+    assert look_at(open_to_all / "jobs", uid).open_above == open_to_all
+    open_to_all.chmod(0o1777)
+    assert look_at(open_to_all / "jobs", uid).open_above is None, "whose sticky bit keeps others from renaming it"
     assert not (tmp_path / "a").exists()
 
 

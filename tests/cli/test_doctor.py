@@ -237,6 +237,16 @@ def test_in_the_readers_own_project(gravscope: Gravscope) -> None:
     done = gravscope("doctor", env=env, cwd=REPOSITORY)
     assert statuses(done.stdout)["log-dir"] == "warn"
     assert "is below public/: a web server may show it" in done.stdout
+    assert "type: export GRAVSCOPE_LOG_DIR=~/.local/state/gravscope/logs" in done.stdout
+    own = {"GRAVSCOPE_LOG_DIR": str(gravscope.log_dir)}
+    assert statuses(gravscope("doctor", env=env | own, cwd=REPOSITORY).stdout)["log-dir"] == "ok", "typing it helps"
+
+
+def test_a_program_in_the_working_directory(gravscope: Gravscope) -> None:
+    """With `.` first in PATH a systemctl that lies about would be run: it is said, and what to type takes it out."""
+    env = {"PATH": f".:{gravscope.environ['PATH']}"}
+    assert "PATH has .: a systemctl that somebody puts there would be run" in gravscope("doctor", env=env).stdout
+    assert "path" not in statuses(gravscope("doctor").stdout)
 
 
 def test_what_to_type_is_there(gravscope: Gravscope) -> None:

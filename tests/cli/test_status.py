@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import shlex
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from gravscope.actions.status import Standing
+from gravscope.cli.output import columns
 from gravscope.cli.status import bar, table
 from gravscope.model import JobRecord, Limits
-from tests.support import Gravscope
+from gravscope.progress import Progress
+from tests.support import Gravscope, until
 
 GIB = 2**30
 
@@ -154,3 +161,89 @@ def test_watch_redraws_on_a_terminal(gravscope: Gravscope) -> None:
     assert done.stdout.startswith("\x1b[HNAME STATE")
     assert "\x1b[K" in done.stdout
     assert done.stdout.rstrip().endswith("\x1b[J")
+
+
+def test_progress_stands_where_the_exit_status_will() -> None:
+    """A live job that says how far it is has that and the time left in the table, which still fits 80 columns."""
+    live = made("x" * 100, state="running", exit_code=None, limits=Limits(mem_max=GIB), enforcement="watch")
+    jobs = [Standing(live.record, GIB, Progress(0.4299, eta=1e9)), made("y", state="never-started")]
+    lines = table(jobs, 80).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "DONE/EXIT" in lines[0]
+    assert " 42% 11574d " in lines[1]
+    assert " 0 " in lines[2]
+
+
+def test_japanese_names_take_their_columns() -> None:
+    """Wide characters count twice and combining ones not at all, so that every column begins where it should."""
+    jobs = [made("銀河の回転"), made("plain"), made("か\u3099e\u0301\ufe0f")]
+    head, *lines = table(jobs, 120).splitlines()
+    for line in lines:
+        before = line[: line.index("succeeded")]
+        assert columns(before) == head.index("STATE")
+    assert max(columns(line) for line in table([made("銀河" * 40)], 80).splitlines()) <= 80
+
+
+def test_progress_of_a_live_job_alone(gravscope: Gravscope) -> None:
+    """status and show tell it by the log while the job lives; it is no part of the record, and ends with the job."""
+    said = "echo '[fit] 401/6000 | elapsed=2.5m ETA=35.5m'; echo saved a/3/4"
+    job = gravscope.start("-n", "fit", "--", "bash", "-c", f"{said}; exec sleep 1000")
+    until(lambda: "saved" in gravscope.log(job), "its output")
+    (told,) = json.loads(gravscope("status", "--json").stdout)
+    assert told["progress"] == {"fraction": 401 / 6000, "done": 401, "total": 6000, "stage": "fit", "eta": 2130.0}
+    assert json.loads(gravscope("show", "--json", job).stdout)["progress"] == told["progress"]
+    assert "6% 35m30s" in gravscope("status").stdout
+    assert f"progress  [##{'.' * 28}] 6%  401/6000, [fit], 35m30s left\n" in gravscope("show", job).stdout
+    assert "progress" not in gravscope.record(job)
+    assert gravscope("cancel", job).returncode == 0
+    assert json.loads(gravscope("show", "--json", job).stdout)["progress"] is None
+    assert "35m30s" not in gravscope("show", job).stdout + gravscope("status").stdout
+
+
+def on_terminal(gravscope: Gravscope, *words: str, **variables: str) -> str:
+    """What the command line writes to a terminal."""
+    argv = shlex.join([*gravscope.command, *words])
+    env = {**gravscope.environ, "TERM": "xterm", **variables}
+    env = {name: value for name, value in env.items() if name != "NO_COLOR" or name in variables}
+    done = subprocess.run(["script", "-qec", argv, "/dev/null"], env=env, capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+@pytest.mark.parametrize("words", [("status",), ("show", "fit")])
+def test_colour_only_on_a_terminal_that_wants_it(gravscope: Gravscope, words: tuple[str, ...]) -> None:
+    """Green for what succeeded, red for what failed; nothing in a pipe, with NO_COLOR, or on a dumb terminal."""
+    gravscope.ended(gravscope.start("-n", "fit", "--", "true"))
+    assert "\x1b[32msucceeded" in on_terminal(gravscope, *words)
+    assert "\x1b[32msucceeded" in on_terminal(gravscope, *words, NO_COLOR="")
+    plain = [on_terminal(gravscope, *words, NO_COLOR="1"), on_terminal(gravscope, *words, TERM="dumb")]
+    for shown in [*plain, gravscope(*words, env={"TERM": "xterm"}).stdout]:
+        assert "succeeded" in shown
+        assert "\x1b" not in shown
+    gravscope.ended(gravscope.start("-n", "fit", "--", "false"))
+    assert "\x1b[31mfailed" in on_terminal(gravscope, *words)
+
+
+def test_following_tells_the_title_and_leaves_the_output_alone(gravscope: Gravscope) -> None:
+    """On a terminal its title says how far the job is, and is put back; what the job writes is not touched anywhere."""
+    go = gravscope.folder / "go"
+    wait = f"until [ -e {go} ]; do sleep 0.05; done"
+    job = gravscope.start("-n", "fit", "--", "bash", "-c", f"echo one; echo '3/9 | ETA=5m'; {wait}; echo two")
+    following = subprocess.Popen(
+        ["script", "-qec", shlex.join([*gravscope.command, "logs", "-f", job]), "/dev/null"],
+        env={**gravscope.environ, "TERM": "xterm"}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    assert following.stdout is not None
+    shown = b""
+    while b"\x07" not in shown:
+        block = os.read(following.stdout.fileno(), 4096)
+        assert block, shown
+        shown += block
+    go.touch()
+    shown += following.stdout.read()
+    assert following.wait() == 0
+    assert b"\x1b[22;2t\x1b]2;33% 5m00s fit\x07" in shown
+    assert shown.rstrip().endswith(b"\x1b[23;2t")
+    rest = re.sub(rb"\x1b\[2[23];2t|\x1b\]2;[^\x07]*\x07", b"", shown)
+    assert rest == b"one\r\n3/9 | ETA=5m\r\ntwo\r\n"
+    assert gravscope("logs", "-f", job).stdout == "one\n3/9 | ETA=5m\ntwo\n"
+    assert "\x1b" not in on_terminal(gravscope, "logs", "-f", job), "it has ended"

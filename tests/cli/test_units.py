@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -77,15 +78,34 @@ def test_a_changed_file_is_named(installed: ManagedGravscope) -> None:
 
 
 def test_the_timer_is_enabled_only_when_asked(installed: ManagedGravscope) -> None:
-    """No record goes without being asked for: install leaves the timer disabled. --enable-prune enables it where this
-    gravscope has `prune`, and refuses where it has not; remove takes it out of the manager again."""
+    """No record goes without being asked for: install leaves the timer disabled, --enable-prune enables it."""
     assert installed.systemctl("is-enabled", TIMER).stdout.strip() == "disabled"
-    has_prune = installed("prune", "--help").returncode == 0
     done = installed("units", "install", "--enable-prune")
-    assert done.returncode == (0 if has_prune else 5), done.stderr
-    state = installed.systemctl("is-enabled", TIMER).stdout.strip()
-    assert state == ("enabled" if has_prune else "disabled")
-    assert has_prune or "no `prune` yet" in done.stderr
+    assert (done.returncode, done.stderr) == (0, "")
+    assert installed.systemctl("is-enabled", TIMER).stdout.strip() == "enabled"
+    assert installed.systemctl("is-active", TIMER).stdout.strip() == "active"
+
+
+def test_the_service_prunes(installed: ManagedGravscope) -> None:
+    """What the timer starts removes a job of the user's own that ended 40 days ago, log and all, and leaves one that
+    ended just now, and one of a project."""
+    home = installed.manager.run(["sh", "-c", 'echo "${XDG_STATE_HOME:-$HOME/.local/state}/gravscope"']).stdout.strip()
+    theirs, jobs = installed.jobs_dir, Path(home) / "jobs"
+    started = {"old": jobs, "new": jobs, "project": theirs}
+    for name, folder in started.items():
+        env = {"GRAVSCOPE_JOBS_DIR": "", "GRAVSCOPE_LOG_DIR": ""} if folder == jobs else {}
+        done = installed("run", "--launcher", "session", "-n", name, "--wait", "--", "true", env=env)
+        assert done.returncode == 0, done.stderr
+        if name != "new":
+            (record,) = folder.glob(f"{name}_*.json")
+            past = (datetime.now(UTC) - timedelta(days=40)).isoformat()
+            script = f's/"ended": .*/"ended": "{past}",/'
+            assert installed.manager.run(["sed", "-i", script, str(record)]).returncode == 0
+    assert len([*Path(home).glob("logs/*.log")]) == 2
+    done = installed.systemctl("start", "gravscope-prune.service")
+    assert done.returncode == 0, done.stderr
+    assert [path.name.partition("_")[0] for path in Path(home).glob("*/*_*.*")] == ["new", "new"]
+    assert len([*theirs.glob("project_*.json")]) == 1
 
 
 def test_remove_disables_the_timer(installed: ManagedGravscope) -> None:

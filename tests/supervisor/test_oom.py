@@ -51,7 +51,7 @@ def test_own_limit(tree: Tree) -> None:
 
 @pytest.mark.parametrize("at_once", [True, False])
 def test_a_kill_that_is_seen_in_the_middle(tree: Tree, at_once: bool) -> None:
-    """A whole job that is killed is counted process by process: the later ones are the first one's, not the machine's."""
+    """A whole job that is killed is counted process by process: all of that is the first kill's, not the machine's."""
     (tree.job / "memory.oom.group").write_text(f"{int(at_once)}\n")
     seen = watch(tree)
     tree.count(own=1, kills=1)

@@ -1,0 +1,60 @@
+"""Jobs that have ended: who may write their records, or remove them, and how two of them are linked."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from gravscope import files
+from gravscope.errors import GravscopeError, RefusedError
+from gravscope.model import JobRecord
+from gravscope.store import Store
+
+# seconds that one who is about to give up a lock may take: its supervisor after the last word, or another of us
+PATIENCE = 5.0
+
+
+@contextmanager
+def holding(store: Store, job_id: str, patience: float = PATIENCE) -> Iterator[bool]:
+    """Holds the lock of a job that has ended, or of an id without a record; False if somebody else does.
+
+    There is none afterwards. Where none can be made (a full or read-only disk), nobody can hold one.
+    """
+    deadline = time.monotonic() + patience
+    while (descriptor := store.open_lock(job_id, create=True)) is not None:
+        try:
+            while not (taken := files.try_lock(descriptor)) and time.monotonic() < deadline:
+                time.sleep(0.01)
+            if taken and not store.is_lock_of(job_id, descriptor):
+                continue  # whoever held it has removed it, so that it keeps nobody out
+            try:
+                yield taken
+            finally:
+                if taken:
+                    with suppress(OSError):
+                        store.lock_path(job_id).unlink()
+            return
+        finally:
+            os.close(descriptor)
+    yield not os.path.lexists(store.lock_path(job_id))
+
+
+def link(store: Store, record: JobRecord) -> None:
+    """Names a job in the record of the one that it is run again for. That may be gone by now, or the disk be full: the
+    job runs all the same, and says so."""
+    if record.rerun_of is None:
+        return
+    try:
+        with holding(store, record.rerun_of) as ours:
+            first = store.read(record.rerun_of)
+            if not ours or first.live:
+                raise RefusedError("somebody else is writing it")
+            if record.id not in first.rerun_as:
+                first.rerun_as.append(record.id)
+                store.write(first)
+    except GravscopeError as error:
+        warning = f"the record of {record.rerun_of} does not name this job: {error.message}"
+        if warning not in record.warnings:
+            record.warnings.append(warning)

@@ -1,0 +1,38 @@
+"""`gravscope run --notify`: whom to tell when the job ends. The telling itself: `gravscope.actions.telling`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from gravscope.errors import UsageError
+from gravscope.layers import Found
+from gravscope.model import Notify
+from gravscope.settings import variable_of
+
+# started by the supervisor when the job has ended
+PROGRAM = Path(__file__).parent / "notifier.py"
+# seconds in which everybody has to have been told
+PATIENCE = 10.0
+ADDRESS = variable_of("notify.webhook")
+SETTINGS = tuple(f"notify.{name}" for name in Notify.__struct_fields__)
+
+
+def whom_to_tell(found: Mapping[str, Found]) -> Notify:
+    """Whoever is configured; the desktop if nobody is. Raises UsageError if that is turned off, too."""
+    values: dict[str, Any] = {key.partition(".")[2]: found[key].value for key in SETTINGS if key in found}
+    asked = Notify(**values) if values else Notify(desktop=True)
+    if not (asked.desktop or asked.webhook or asked.command):
+        raise UsageError(
+            "--notify: the desktop is not to be told, and nobody else is set",
+            "set notify.webhook or notify.command; gravscope config shows what is set",
+        )
+    return asked
+
+
+def handed(asked: Notify) -> dict[str, object]:
+    """What the supervisor is handed of it."""
+    return {"program": str(PROGRAM), "patience": PATIENCE, "whom": msgspec.to_builtins(asked)}

@@ -1,0 +1,142 @@
+"""`gravscope config`: every setting, its value, and where that stands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gravscope.actions.hide import HIDDEN, hide_in_word, is_secret_name
+from gravscope.cli import one_line
+from gravscope.cli.output import columns, cut, print_json, width
+from gravscope.ids import check_name
+from gravscope.layers import JOBS, Found, Source, job_tables, setting_of
+from gravscope.project import Project, here
+from gravscope.settings import SETTINGS, Value
+from gravscope.tomlfile import dotted
+
+_HEAD = ("KEY", "VALUE", "FROM")
+# columns of a table between two of its own, and of a value that is not long
+_GAP, _USUAL = 2, 10
+
+
+def config(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="As a job of this name would have them.", show_default=False)
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+) -> None:
+    """Show each setting: its value, and the file, variable or default that it comes from."""
+    project = here()
+    found = project.settings_for(None if name is None else check_name(name))
+    of_jobs = {} if name is not None else _of_jobs(project)
+    if json:
+        print_json(as_json(project, found, of_jobs, name))
+    else:
+        rows = [_row(project, key, each) for key, each in _complete(project, found).items()]
+        for job, values in of_jobs.items():
+            rows += [(f"[{dotted((JOBS, job))}]", "", ""), *(_row(project, key, each) for key, each in values.items())]
+        print("\n".join(table(rows, width())))
+
+
+def _of_jobs(project: Project) -> dict[str, dict[str, Found]]:
+    """What is set for jobs of certain names or patterns of names, each from the strongest layer that sets it."""
+    merged: dict[str, dict[str, Found]] = {}
+    for layer in project.layers:
+        for pattern, values in job_tables(layer).items():
+            merged.setdefault(pattern, {}).update(values)
+    return merged
+
+
+def as_json(
+    project: Project, found: dict[str, Found], of_jobs: dict[str, dict[str, Found]], name: str | None
+) -> dict[str, Any]:
+    """All of it; `jobs` only where no job is asked for."""
+    return {
+        "project": None if project.root is None else str(project.root),
+        "name": name,
+        "files": [str(layer.file) for layer in project.layers if layer.file is not None],
+        "settings": {key: _entry(key, each) for key, each in _complete(project, found).items()},
+        **({} if name is not None else {"jobs": {job: _entries(values) for job, values in of_jobs.items()}}),
+    }
+
+
+def _entries(values: dict[str, Found]) -> dict[str, Any]:
+    return {key: _entry(key, each) for key, each in values.items()}
+
+
+def _entry(key: str, found: Found | None) -> dict[str, Any]:
+    source = Source() if found is None else found.source
+    return {
+        "value": None if found is None else _shown(key, found.value),
+        "from": "file" if source.file else "environment" if source.variable else "default",
+        "file": None if source.file is None else str(source.file),
+        "table": source.table if source.file else None,
+        "variable": source.variable,
+    }
+
+
+def _complete(project: Project, found: dict[str, Found]) -> dict[str, Found | None]:
+    """Every setting, those that have no value too; folders as they are understood."""
+    whole: dict[str, Found | None] = {}
+    for setting in SETTINGS:
+        values = {key: each for key, each in found.items() if setting_of(key) == setting}
+        whole.update(values if values else dict.fromkeys([setting]))
+    for key, folder in (("jobs_dir", project.jobs_dir), ("log_dir", project.log_dir)):
+        given = whole[key]
+        whole[key] = Found(str(folder), Source() if given is None else given.source)
+    return whole
+
+
+def _shown(key: str, value: Value) -> Value:
+    """A value for other eyes. (A variable's own name tells whether it is a secret, and `env` before it does not.)"""
+    if not isinstance(value, str):
+        return value
+    setting = setting_of(key)
+    name = key if key == setting else key.removeprefix(f"{setting}.")
+    return HIDDEN if is_secret_name(name) else hide_in_word(value)
+
+
+def _row(project: Project, key: str, found: Found | None) -> tuple[str, str, str]:
+    if found is None:
+        return key, "-", "default"
+    value = _shown(key, found.value)
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    return key, one_line(text), one_line(_where(project, key, found.source))
+
+
+def _where(project: Project, key: str, source: Source) -> str:
+    """A file of the project by its name alone, the user's from ~ on; then the table in ours, but for the setting."""
+    if source.file is None:
+        return source.variable or "default"
+    shown = source.file.name
+    if source.file.parent != project.root:
+        try:
+            shown = f"~/{source.file.relative_to(Path.home())}"
+        except (ValueError, RuntimeError):
+            shown = str(source.file)
+    inner = source.table.removeprefix("tool.gravscope").removesuffix(key.rpartition(".")[0]).strip(".")
+    return f"{shown}:{inner}" if inner else shown
+
+
+def table(rows: list[tuple[str, str, str]], most: int) -> list[str]:
+    """The rows as lines of at most `most` columns. Keys stay whole; in a line that is too long the value gives way, and
+    then the place, at its front."""
+    keys = min(max(columns(key) for key, _, _ in rows), most // 2)
+    lines = []
+    for key, value, place in [_HEAD, *rows]:
+        if not place:
+            lines.append(cut(key, most).rstrip())  # a heading
+            continue
+        room = most - keys - 2 * _GAP
+        places = min(columns(place), max(room // 2, room - columns(value)))
+        values = min(max(columns(value), _USUAL), room - places)
+        cells = [cut(key, keys), cut(value, values, front=value.startswith("/")), cut(place, places, front=True)]
+        lines.append((" " * _GAP).join(cells).rstrip())
+    return lines
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command("config")(config)

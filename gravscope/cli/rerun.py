@@ -1,0 +1,97 @@
+"""`gravscope rerun`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from gravscope.actions.rerun import spec_of_rerun
+from gravscope.actions.spec import Typed, TypedLimits
+from gravscope.cli.options import (
+    CpuQuota,
+    CpuWeight,
+    DryRun,
+    EnvFile,
+    Follow,
+    Foreground,
+    IoWeight,
+    Json,
+    Launcher,
+    MemHigh,
+    MemMax,
+    Notify,
+    Policy,
+    SwapMax,
+    TasksMax,
+    Timeout,
+    Unique,
+    Wait,
+)
+from gravscope.cli.run import Afterwards, carry_out
+from gravscope.project import here
+from gravscope.store import Store
+
+
+def rerun(
+    job: Annotated[str, typer.Argument(metavar="JOB", help="Id, the beginning of one, or a name.")],
+    name: Annotated[str | None, typer.Option("--name", "-n", metavar="NAME", help="Another name.")] = None,
+    mem_high: MemHigh = None,
+    mem_max: MemMax = None,
+    swap_max: SwapMax = None,
+    cpu_quota: CpuQuota = None,
+    cpu_weight: CpuWeight = None,
+    io_weight: IoWeight = None,
+    tasks_max: TasksMax = None,
+    env: Annotated[
+        list[str] | None,
+        typer.Option("--env", "-e", metavar="K=V", help="A variable more, or another value; may be repeated."),
+    ] = None,
+    env_file: EnvFile = None,
+    cwd: Annotated[str | None, typer.Option(metavar="DIR", help="Another working directory.")] = None,
+    launcher: Annotated[
+        Launcher | None,
+        typer.Option(help="scope: a systemd user scope; session: setsid and nohup; auto: whichever there is."),
+    ] = None,
+    timeout: Timeout = None,
+    grace: Annotated[str | None, typer.Option(metavar="TIME", help="Time between SIGTERM and SIGKILL.")] = None,
+    oom_policy: Annotated[
+        Policy | None, typer.Option(help="At its memory limit, kill the whole job, or one process and continue.")
+    ] = None,
+    no_memsafe: Annotated[
+        bool | None, typer.Option("--no-memsafe/--memsafe", help="Without OMP_NUM_THREADS=1 and the like, or with.")
+    ] = None,
+    unique: Unique = False,
+    notify: Notify = False,
+    wait_: Wait = False,
+    follow: Follow = False,
+    fg: Foreground = False,
+    dry_run: DryRun = False,
+    json: Json = False,
+) -> int:
+    """Start a job that has ended once more: same command, directory, variables and limits, with changes on top."""
+    after = Afterwards(wait=wait_, follow=follow, fg=fg, dry_run=dry_run, json=json)
+    project = here()
+    store = Store(project.jobs_dir)
+    changes = Typed(
+        command=(),
+        name=name,
+        cwd=cwd,
+        env=env or [],
+        env_file=env_file,
+        limits=TypedLimits(mem_high, mem_max, swap_max, cpu_quota, cpu_weight, io_weight, tasks_max),
+        launcher=None if launcher is None else launcher.value,
+        timeout=timeout,
+        grace=grace,
+        oom_policy=None if oom_policy is None else oom_policy.value,
+        memsafe=None if no_memsafe is None else not no_memsafe,
+        unique=unique,
+        foreground=fg,
+        notify=notify,
+    )
+    return carry_out(spec_of_rerun(store, store.find(job), changes, project), project, after)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command("rerun")(rerun)

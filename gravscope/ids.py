@@ -1,0 +1,42 @@
+"""The id of a job: NAME_YYYYmmdd_HHMMSS in local time, with _2, _3 … where that second was taken."""
+
+from __future__ import annotations
+
+import re
+
+from gravscope.errors import UsageError
+
+_ID = re.compile(r"(?P<name>.+)_(?P<stamp>\d{8}_\d{6})(?:_(?P<count>\d+))?", re.ASCII)
+# what both a file and a unit may be called (systemd.unit(5)), with room for gravscope-….scope within 255 bytes
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}", re.ASCII)
+
+# the time in an id, for strftime(3)
+STAMP = "%Y%m%d_%H%M%S"
+
+
+def check_name(name: str) -> str:
+    """`name` itself; raises UsageError unless it is fit to be part of a file's and a unit's name."""
+    if _NAME.fullmatch(name) is None:
+        raise UsageError(
+            f"name: {name!r} cannot be a job's name",
+            "take 1 to 100 of A-Z a-z 0-9 . _ -, the first of them no dot or dash",
+        )
+    return name
+
+
+def name_of(job_id: str) -> str:
+    """The name part of an id; of a file that is not named like one, all of it."""
+    match = _ID.fullmatch(job_id)
+    return match["name"] if match else job_id
+
+
+def is_id(text: str) -> bool:
+    """True for what `gravscope run` makes: a name, a time, and a number where that second was taken."""
+    match = _ID.fullmatch(text)
+    return match is not None and _NAME.fullmatch(match["name"]) is not None
+
+
+def order_of(job_id: str) -> tuple[str, int]:
+    """Sorts ids by the time in them, then by the number behind it."""
+    match = _ID.fullmatch(job_id)
+    return (match["stamp"], int(match["count"] or 1)) if match else ("", 0)

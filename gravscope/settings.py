@@ -1,0 +1,199 @@
+"""Every setting there is, and what it may be. Which of the places that give it a value wins: `gravscope.layers`.
+
+A setting is one line in `SETTINGS`: files, the environment, `gravscope config` and the checks follow from it. (What it
+does is up to whoever asks for it; `docs/configuration.md` describes it, and a test compares the two.)
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+
+from gravscope.errors import UsageError
+from gravscope.quantity import (
+    INFINITY,
+    Size,
+    parse_duration,
+    parse_percent,
+    parse_size,
+    parse_tasks,
+    parse_weight,
+    total_memory,
+)
+
+Value = str | int | bool
+
+# A job that forks one BLAS thread a core, and one malloc arena a thread, needs many times the memory it would alone
+MEMSAFE_ENV: dict[str, str] = {
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "NUMEXPR_MAX_THREADS": "1",
+    "MALLOC_ARENA_MAX": "2",
+}
+# A limit of some kilobytes has been seen to hang the user manager itself, which has to start the scope
+# (systemd issue 40208); an empty interpreter needs more than this anyway.
+LEAST_MEMORY = 16 * 2**20
+
+_WORDS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a setting may be: its types in TOML, in words for a message, and the check of a value of such a type.
+
+    `check` gets a value and what to call it, returns the value that counts, and raises UsageError. `from_text` makes of
+    a variable's text what TOML would have held.
+    """
+
+    types: tuple[type, ...]
+    words: str
+    check: Callable[..., Value]
+    from_text: Callable[[str], object] = str
+
+
+def check_memory(size: Size | None, said: str) -> None:
+    """Raises UsageError for a limit of memory that no program fits into."""
+    if isinstance(size, int) and size < LEAST_MEMORY:
+        raise UsageError(f"{said}: {size} bytes is too little for any program", f"give at least {LEAST_MEMORY >> 20}M")
+
+
+def parse_timeout(text: str, said: str) -> float | None:
+    """Seconds after which a job is ended; None for never. Raises UsageError for anything else."""
+    seconds = parse_duration(text, said)
+    if seconds == 0:
+        raise UsageError(f"{said}: 0 leaves no time to run", "write infinity, or leave it away, for none")
+    return seconds
+
+
+def _text(parse: Callable[[str, str], object]) -> Callable[..., Value]:
+    """A check by something that parses text; the text is kept."""
+
+    def check(given: Value, said: str) -> Value:
+        parse(str(given), said)
+        return str(given)
+
+    return check
+
+
+def _quota(text: str, said: str) -> None:
+    if text != INFINITY:
+        parse_percent(text, said)
+
+
+def _weight(given: int, said: str) -> int:
+    return parse_weight(str(given), said)
+
+
+def _size(text: str, said: str) -> Size:
+    return parse_size(text, total_memory(), said)
+
+
+def _folder(given: str, said: str) -> str:
+    if not given or "\0" in given:
+        raise UsageError(f"{said}: {given!r} is no folder's name")
+    return given
+
+
+def _variable(given: str | int, said: str) -> str:
+    """Numbers are taken as they are written: that is how OMP_NUM_THREADS = 2 is meant."""
+    try:
+        if b"\0" in os.fsencode(str(given)):
+            raise UsageError(f"{said}: a variable cannot hold a NUL byte")
+    except UnicodeEncodeError:
+        raise UsageError(f"{said}: this locale's encoding does not have such text", "set LC_ALL=C.UTF-8") from None
+    return str(given)
+
+
+def _webhook(given: str, said: str) -> str:
+    """The address is a secret, and in no message."""
+    if re.fullmatch(r"https?://[A-Za-z0-9._:\[\]-]+(?:[/?#][!-~]*)?", given, re.ASCII) is None:
+        raise UsageError(f"{said}: is no address of the web", "write it as https://HOST/PATH")
+    return given
+
+
+def _program(given: str, said: str) -> str:
+    if not given.strip() or "\0" in given:
+        raise UsageError(f"{said}: {given!r} is no command")
+    return given
+
+
+def _choice(*words: str) -> Kind:
+    def check(given: str, said: str) -> str:
+        if given not in words:
+            raise UsageError(f"{said}: {given!r} is not {_either(words)}", nearest(given, words))
+        return given
+
+    return Kind((str,), _either(words), check)
+
+
+def _either(words: Collection[str]) -> str:
+    *others, last = words
+    return f"{', '.join(others)} or {last}"
+
+
+def _number(text: str) -> object:
+    return int(text) if re.fullmatch(r"[0-9]{1,18}", text, re.ASCII) else text
+
+
+FOLDER = Kind((str,), "a folder's name", _folder)
+MEMORY = Kind((str, int), 'a size ("6G")', _text(lambda text, said: check_memory(_size(text, said), said)))
+SIZE = Kind((str, int), 'a size ("6G")', _text(_size))
+PERCENT = Kind((str,), 'a percentage ("150%")', _text(_quota))
+WEIGHT = Kind((int,), "an integer", _weight, _number)
+TASKS = Kind((str, int), "a number of tasks", _text(parse_tasks))
+DURATION = Kind((str, int, float), 'a duration ("90s")', _text(parse_duration))
+TIMEOUT = Kind((str, int, float), 'a duration ("2h")', _text(parse_timeout))
+SWITCH = Kind((bool,), "true or false", lambda given, said: bool(given), lambda text: _WORDS.get(text.lower(), text))
+WEBHOOK = Kind((str,), "an address (https://…)", _webhook)
+PROGRAM = Kind((str,), "a shell command", _program)
+# of a table of these, each variable is a setting for itself, so that a stronger layer may change one of them
+VARIABLES = Kind((str, int), "a string", _variable)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting: its kind, its value where nobody says anything, and whether jobs may differ in it."""
+
+    kind: Kind
+    default: Value | Mapping[str, str] | None = None
+    per_job: bool = True
+
+
+# A name with a dot in it stands in a table: "notify.desktop" is `desktop` in [notify], and GRAVSCOPE_NOTIFY_DESKTOP.
+SETTINGS: dict[str, Setting] = {
+    "jobs_dir": Setting(FOLDER, per_job=False),
+    "log_dir": Setting(FOLDER, per_job=False),
+    "mem_high": Setting(MEMORY),
+    "mem_max": Setting(MEMORY),
+    "swap_max": Setting(SIZE),
+    "cpu_quota": Setting(PERCENT),
+    "cpu_weight": Setting(WEIGHT),
+    "io_weight": Setting(WEIGHT),
+    "tasks_max": Setting(TASKS),
+    "timeout": Setting(TIMEOUT),
+    "grace": Setting(DURATION, "10s"),
+    "oom_policy": Setting(_choice("kill", "continue"), "kill"),
+    "launcher": Setting(_choice("auto", "scope", "session"), "auto"),
+    "memsafe": Setting(SWITCH, True),
+    "memsafe_env": Setting(VARIABLES, MEMSAFE_ENV),
+    "env": Setting(VARIABLES, {}),
+    "notify.desktop": Setting(SWITCH, per_job=False),
+    "notify.webhook": Setting(WEBHOOK, per_job=False),
+    "notify.command": Setting(PROGRAM, per_job=False),
+}
+
+
+def variable_of(key: str) -> str | None:
+    """The environment's variable for a setting; None for tables of variables, which a job has from us anyway."""
+    return None if SETTINGS[key].kind is VARIABLES else f"GRAVSCOPE_{key.replace('.', '_').upper()}"
+
+
+def nearest(given: str, known: Collection[str]) -> str | None:
+    """A hint for whoever wrote `given`, if anything that is known is like it."""
+    from difflib import get_close_matches  # noqa: PLC0415
+
+    near = get_close_matches(given.replace("-", "_"), known, n=1)
+    return f"did you mean {near[0]}?" if near else None

@@ -1,0 +1,86 @@
+"""TOML files, and the line that something stands in: `tomllib` does not tell.
+
+`tomllib` is imported only once there is a file to read: most folders have none, and it costs some milliseconds.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from gravscope.errors import UsageError
+
+_ASSIGNMENT = re.compile(r"\s*([^\s#=\[][^#=]*)=")
+_BARE = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
+_ESCAPED = re.compile(r'(["\\])')
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """What the file holds. Raises UsageError naming it, and the line where it is no TOML."""
+    import tomllib  # noqa: PLC0415
+
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    # a number of thousands of digits is a ValueError of int(), and values nested without end are a RecursionError
+    except (OSError, ValueError, RecursionError) as error:
+        raise UsageError(f"{path}: {error}", "mend the file") from None
+
+
+def dotted(keys: Sequence[str]) -> str:
+    """`keys` as TOML writes them: jobs.fit, jobs."rep6_*"."""
+    return ".".join(key if _BARE.fullmatch(key) else '"' + _ESCAPED.sub(r"\\\1", key) + '"' for key in keys)
+
+
+def place(path: Path, keys: Sequence[str]) -> str:
+    """FILE:LINE of what `keys` lead to; FILE alone where the line cannot be told."""
+    try:
+        number = line_of(path.read_text(encoding="utf-8"), keys)
+    except (OSError, ValueError):
+        number = None
+    return str(path) if number is None else f"{path}:{number}"
+
+
+def line_of(text: str, keys: Sequence[str]) -> int | None:
+    """The number of the line that sets `keys`, or the first below them, or else of the table that they stand in.
+
+    None where that cannot be told: of two lines that set the same, one stands in a string over several lines.
+    """
+    wanted, lines = tuple(keys), _lines(text)
+    below = [numbers[0] for path, numbers in lines.items() if path[: len(wanted)] == wanted]
+    if below and wanted not in lines:
+        return min(below)
+    for length in range(len(wanted), 0, -1):
+        if numbers := lines.get(wanted[:length]):
+            return numbers[0] if len(numbers) == 1 else None
+    return None
+
+
+def _lines(text: str) -> dict[tuple[str, ...], list[int]]:
+    """The lines that begin a table or set something, by what that is."""
+    found: dict[tuple[str, ...], list[int]] = {}
+    header: tuple[str, ...] = ()
+    for number, line in enumerate(text.split("\n"), 1):
+        assignment = _ASSIGNMENT.match(line)
+        if line.lstrip().startswith("[") and (keys := _keys(line)):
+            header = keys
+            found.setdefault(header, []).append(number)
+        elif assignment and (keys := _keys(f"{assignment[1]}= 0")):
+            found.setdefault(header + keys, []).append(number)
+    return found
+
+
+def _keys(line: str) -> tuple[str, ...]:
+    """The keys of a line that is TOML for itself: a table's heading, or an assignment; else none."""
+    import tomllib  # noqa: PLC0415
+
+    try:
+        inside: object = tomllib.loads(line)
+    except (ValueError, RecursionError):
+        return ()
+    keys = []
+    while isinstance(inside, dict) and len(inside) == 1:
+        ((key, inside),) = inside.items()
+        keys.append(key)
+    return tuple(keys)

@@ -1,0 +1,84 @@
+"""`python -m tests.actions.race FOLDER LAUNCHER KIND ROUNDS SEED`: cancels against natural ends, job after job.
+
+Each waits for a FIFO to be closed and then ends with exit status 0. That and a cancel come at nearly the same
+moment: the one that came first last time comes a little later the next. A round is one line of JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from gravscope.actions.cancel import cancel
+from gravscope.actions.run import run
+from gravscope.model import JobRecord, JobSpec, LauncherName
+from gravscope.project import Project
+from gravscope.store import Store
+
+# `plain` has no say in how it ends on SIGTERM; `trap` answers it with exit status 7, `saves` with 0, and that never
+# ends by itself
+KINDS = {
+    "plain": ["cat"],
+    "trap": ["sh", "-c", 'trap "exit 7" TERM; read -r _ <"$0"; exit 0'],
+    "saves": ["sh", "-c", 'trap "exit 0" TERM; read -r _ <"$0"; exit 1'],
+}
+# seconds between the cancel and the end that follows it: at first, and the least and most by which that changes
+FIRST, LEAST, MOST = 0.005, 0.0, 0.05
+
+
+def one(project: Project, fifo: Path, launcher: LauncherName, kind: str, delay: float) -> tuple[JobRecord, str]:
+    """One round: the record as the cancel returned it, and its text on disk at that moment."""
+    spec = JobSpec(cmd=[*KINDS[kind], str(fifo)], name=kind, cwd="/", launcher=launcher)
+    record = run(spec, project, dict(os.environ))
+    writer = os.open(fifo, os.O_WRONLY)  # returns once the job has opened its end
+
+    cancelled = threading.Event()
+
+    def end() -> None:
+        cancelled.wait(None if kind == "saves" else delay)
+        os.close(writer)
+
+    ending = threading.Thread(target=end)
+    ending.start()
+    store = Store(project.jobs_dir)
+    done = cancel(store, record.id, dict(os.environ))
+    text = store.record_path(record.id).read_text()
+    cancelled.set()
+    ending.join()
+    return done.record, text
+
+
+def summary(record: JobRecord, text: str) -> dict[str, Any]:
+    """What is worth knowing of a round."""
+    stored = json.loads(text)
+    return {
+        "id": record.id,
+        "pids": [record.pid, record.supervisor_pid],
+        "end": [record.state, record.exit_code, record.signal],
+        "stored": [stored["state"], stored["exit_code"], stored["signal"]],
+        "reason": record.reason,
+        "text": text,
+    }
+
+
+def main(folder: Path, launcher: LauncherName, kind: str, rounds: int, seed: int) -> None:
+    """All rounds, one after the other."""
+    random.seed(seed)
+    project = Project(folder / "jobs", folder / "logs")
+    fifo = folder / "fifo"
+    os.mkfifo(fifo)
+    delay = FIRST
+    for _ in range(rounds):
+        record, text = one(project, fifo, launcher, kind, max(0.0, delay * random.uniform(0.7, 1.3)))  # noqa: S311 (no secret)
+        ended_first = record.state == "succeeded"
+        delay = min(MOST, max(LEAST, delay + (0.0005 if ended_first else -0.0005)))
+        print(json.dumps(summary(record, text)), flush=True)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4]), int(sys.argv[5]))  # type: ignore[arg-type]

@@ -1,0 +1,156 @@
+"""Recycled process numbers and other boots: nothing is signalled that is not the job, and it is said why.
+
+The numbers are really recycled: `pid_reuse.py` runs as the first process of a PID namespace of its own, where the next
+number can be chosen (pid_namespaces(7)). The boot id really differs, by a mount over it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import REPOSITORY, Gravscope, alive, until
+
+DRIVER = Path(__file__).with_name("pid_reuse.py")
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root for namespaces of its own")
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What the driver saw, case by case."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root for namespaces of its own")
+    tool = Gravscope(tmp_path_factory.mktemp("reuse"))
+    command = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", sys.executable, str(DRIVER)]
+    done = subprocess.run(
+        [*command, str(tool.folder)],
+        env={**tool.environ, "PYTHONPATH": str(REPOSITORY)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+CASES = ("all gone", "supervisor gone", "command gone", "both gone, a child left", "status first")
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_innocent_lives(seen: dict[str, Any], case: str) -> None:
+    """Whoever has got the job's numbers, as process, group leader and session leader, gets no signal at all."""
+    found = seen[case]
+    assert found["innocents"]
+    for innocent in found["innocents"]:
+        assert innocent["pid"] == innocent["wanted"] == innocent["pgid"], "the number was not recycled"
+        assert innocent["alive"]
+        assert innocent["signals"] == []
+
+
+def test_cancel_of_what_is_gone_says_so(seen: dict[str, Any]) -> None:
+    """Both numbers recycled: cancel signals nothing and says why, and the record is lost with no exit status."""
+    found = seen["all gone"]
+    (done,) = found["commands"]
+    assert done["status"] == 0
+    assert done["out"].endswith(
+        "had already ended: lost: its supervisor was gone before it ended; how it ended is not known;"
+        " nothing was signalled\n"
+    )
+    record = found["record"]
+    assert (record["state"], record["exit_code"], record["signal"], record["cancel"]) == ("lost", None, None, None)
+
+
+def test_every_other_verb_lets_it_be(seen: dict[str, Any]) -> None:
+    """status, pause, resume, limit, logs and wait of such a job: refused, or told that it is lost; never a success."""
+    found = {done["words"][0]: done for done in seen["status first"]["commands"]}
+    assert json.loads(found["status"]["out"])[0]["state"] == "lost"
+    for verb in ("pause", "resume", "limit"):
+        assert found[verb]["status"] == 4, found[verb]
+        assert "has ended: lost" in found[verb]["err"]
+    assert found["wait"]["status"] == 1
+
+
+def test_the_job_of_a_supervisor_that_is_gone(seen: dict[str, Any]) -> None:
+    """Without its supervisor the job is shown as running on, refuses what needs one, and is cancelled; a second cancel,
+    after the numbers were given away, finds it cancelled."""
+    found = seen["supervisor gone"]
+    shown, paused, cancelled, again = found["commands"]
+    (record,) = json.loads(shown["out"])
+    assert (record["state"], "its supervisor is gone" in record["warnings"][0]) == ("running", True)
+    assert paused["status"] == 4
+    assert "has no supervisor" in paused["err"]
+    assert cancelled["status"] == again["status"] == 0
+    assert again["out"].endswith("had already ended: cancelled\n")
+    assert found["left"] == []
+    assert (found["record"]["state"], found["record"]["exit_code"]) == ("cancelled", None)
+
+
+@pytest.mark.parametrize("case", ["command gone", "both gone, a child left"])
+def test_what_is_left_of_the_job_is_ended(seen: dict[str, Any], case: str) -> None:
+    """The command's number and group are somebody else's and a child of it in a group of its own lives on: that child
+    is ended, with and without a supervisor."""
+    found = seen[case]
+    assert found["commands"][-1]["status"] == 0
+    assert found["left"] == []
+    assert found["record"]["state"] == "cancelled"
+    # the command itself had ended before
+    assert found["record"]["exit_code"] == (0 if case == "command gone" else None)
+
+
+@pytest.fixture
+def other_boot(tmp_path: Path) -> Iterator[list[str]]:
+    """Words before a command for which the machine was started anew."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root for namespaces of its own")
+    boot = tmp_path / "boot_id"
+    boot.write_text("01234567-89ab-cdef-0123-456789abcdef\n")
+    script = f'mount --bind {boot} {BOOT_ID} && exec "$@"'
+    yield ["unshare", "--mount", "sh", "-c", script, "sh"]
+
+
+def on(gravscope: Gravscope, before: list[str], *words: str) -> subprocess.CompletedProcess[str]:
+    """`gravscope WORDS…` behind other words."""
+    command = [*before, *gravscope.command, *words]
+    return subprocess.run(command, env=gravscope.environ, capture_output=True, text=True, check=False)
+
+
+def test_after_a_reboot(gravscope: Gravscope, other_boot: list[str]) -> None:
+    """A process that fits the record in every number but the boot id is not the job: it is lost, and not signalled."""
+    job = gravscope.start("-n", "x", "--", "sleep", "1000")
+    record = gravscope.record(job)
+    os.kill(record["supervisor_pid"], signal.SIGKILL)
+    until(lambda: not alive(record["supervisor_pid"]), "the end of the supervisor")
+    done = on(gravscope, other_boot, "cancel", job)
+    assert done.returncode == 0
+    assert "had already ended: lost: the machine was restarted while it ran" in done.stdout
+    assert "nothing was signalled" in done.stdout
+    (shown,) = json.loads(on(gravscope, other_boot, "status", "--json").stdout)
+    assert (shown["state"], shown["exit_code"], shown["memory_now"]) == ("lost", None, None)
+    assert alive(record["pid"])
+    os.kill(record["pid"], signal.SIGKILL)
+
+
+def test_of_another_boot_and_yet_somebody_holds_it(gravscope: Gravscope, other_boot: list[str]) -> None:
+    """Where a supervisor that cannot be ours holds the lock, cancel, pause and limit refuse, and change nothing."""
+    job = gravscope.start("-n", "x", "--", "sleep", "1000")
+    before = gravscope.record(job)
+    for words in (("cancel", job), ("pause", job), ("limit", job, "--mem-max", "1G", "--force")):
+        done = on(gravscope, other_boot, *words)
+        assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (4, "", 1), done
+    assert gravscope.record(job) == before
+    assert alive(before["pid"])
+    assert sorted(path.name for path in gravscope.jobs_dir.iterdir() if path.suffix == ".cancel") == []
+    assert gravscope("cancel", job).stdout == f"{job}: cancelled by SIGTERM to the process group\n"

@@ -1,0 +1,195 @@
+"""Cancel of what cannot be ended, or not so easily: the ladder ends in time, and says what is still there."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import REPOSITORY, Gravscope, ManagedGravscope, alive, until
+
+HUNG_DISK = REPOSITORY / "tests" / "hung_disk.py"
+GRACE = 0.3
+# seconds that a slow machine may take beyond the two in which a cancel comes to its end; it used to take four more
+SLACK = 3.0
+DEAF = "trap '' TERM; echo ready; while :; do sleep 0.1; done"
+
+
+class HungDisk:
+    """A folder that answers nothing; `unplug` ends all waiting for it."""
+
+    def __init__(self, folder: Path, before: tuple[str, ...] = ()) -> None:
+        self.folder = folder
+        command = [*before, sys.executable, "-I", "-S", str(HUNG_DISK), str(folder)]
+        self.server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        self.hear("ready")
+
+    def hear(self, word: str) -> None:
+        """Waits until the server says that."""
+        assert self.server.stdout is not None
+        assert self.server.stdout.readline() == f"{word}\n"
+
+    def unplug(self) -> None:
+        """Whoever waits gets an error."""
+        self.server.kill()
+        self.server.wait()
+
+
+@pytest.fixture
+def plug() -> Iterator[Callable[..., HungDisk]]:
+    """Makes hung disks, and takes them away again after the test."""
+    made: list[tuple[HungDisk, tuple[str, ...]]] = []
+
+    def make(folder: Path, before: tuple[str, ...] = ()) -> HungDisk:
+        if os.geteuid() != 0:
+            pytest.skip("needs root to mount a file system")
+        folder.mkdir()
+        made.append((HungDisk(folder, before), before))
+        return made[-1][0]
+
+    yield make
+    for disk, before in made:
+        disk.unplug()
+        disk.server.stdout.close()  # type: ignore[union-attr]
+        subprocess.run([*before, "umount", "-l", str(disk.folder)], check=True)
+
+
+def state(pid: int) -> str:
+    """Its state, as ps(1) shows it."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def steps(record: dict[str, Any]) -> list[str]:
+    """The rungs that were climbed."""
+    return [step["step"] for step in record["cancel"]["steps"]]
+
+
+def cancelled(tool: Gravscope, job: str, *words: str) -> tuple[subprocess.CompletedProcess[str], float]:
+    """`gravscope cancel`, and how long that took from its first step on, in seconds."""
+    known = len(request(tool, job)["steps"])
+    done = tool("cancel", job, *words)
+    ended = time.time()
+    began = datetime.fromisoformat(request(tool, job)["steps"][known]["at"])
+    return done, ended - began.timestamp()
+
+
+def request(tool: Gravscope, job: str) -> dict[str, Any]:
+    """The request to end a job: beside its record, or in there once it has ended."""
+    path = tool.jobs_dir / f"{job}.cancel"
+    found = json.loads(path.read_text()) if path.exists() else tool.record(job)["cancel"]
+    return found or {"steps": []}
+
+
+def test_uninterruptible_sleep(gravscope: Gravscope, plug: Callable[..., HungDisk]) -> None:
+    """A process that waits for a hung disk outlives SIGKILL: said so within two seconds after the grace period, while
+    the record stays running; once the disk answers it ends, and the job is cancelled."""
+    disk = plug(gravscope.folder / "disk")
+    job = gravscope.start("-n", "x", "--", "cat", str(disk.folder / "file"))
+    pid = gravscope.record(job)["pid"]
+    disk.hear("asked")
+    done, took = cancelled(gravscope, job, "--grace", f"{GRACE}s")
+    assert state(pid) == "D"
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"{job}: still there after SIGKILL: {pid} (state D)" in done.stderr
+    assert took < GRACE + 2 + SLACK
+    assert gravscope.record(job)["state"] == "running"
+    again, _ = cancelled(gravscope, job, "--grace", f"{GRACE}s")
+    assert again.returncode == 1, "a second cancel finds the same"
+    disk.unplug()
+    record = gravscope.ended(job)
+    # the first signal that was to end it, which the kernel keeps (get_signal() in kernel/signal.c)
+    assert (record["state"], record["signal"]) == ("cancelled", signal.SIGTERM)
+    ladder = ["SIGTERM to the process group", "SIGKILL to the process group", "SIGKILL to every process"]
+    assert steps(record) == ladder * 2
+    assert all(step["error"] for step in record["cancel"]["steps"])
+    until(lambda: [path.name for path in gravscope.jobs_dir.iterdir()] == [f"{job}.json"], "nothing left beside it")
+
+
+def test_uninterruptible_sleep_in_a_scope(managed: ManagedGravscope, plug: Callable[..., HungDisk]) -> None:
+    """The same in a scope, where the stop job itself would wait for much longer."""
+    before = tuple(word for word in managed.manager.prefix[:2] if word)
+    disk = plug(managed.folder / "disk", (*before, "--") if before else ())
+    job = managed.start("-n", "x", "--grace", f"{GRACE}s", "--", "cat", str(disk.folder / "file"))
+    pid = managed.record(job)["pid"]
+    disk.hear("asked")
+    done, took = cancelled(managed, job)
+    assert state(pid) == "D"
+    assert done.returncode == 1
+    assert f"{job}: still there after SIGKILL: {pid} (state D)" in done.stderr
+    assert took < GRACE + 2 + SLACK
+    assert managed.record(job)["state"] == "running"
+    disk.unplug()
+    record = managed.ended(job)
+    assert (record["state"], record["signal"]) == ("cancelled", signal.SIGTERM)
+    assert steps(record)[0] == "systemctl stop"
+
+
+def frozen(folder: Path) -> None:
+    """Freezes a cgroup."""
+    (folder / "cgroup.freeze").write_text("1")
+    until(lambda: "frozen 1" in (folder / "cgroup.events").read_text(), "it is frozen")
+
+
+@pytest.mark.parametrize("supervised", [True, False], ids=["supervised", "unsupervised"])
+@pytest.mark.parametrize("what", ["job", "scope"])
+def test_frozen(managed: ManagedGravscope, what: str, supervised: bool) -> None:
+    """A frozen job, and a frozen scope with its supervisor, is thawed and ends by SIGTERM, also without supervisor."""
+    job = managed.start("-n", "x", "--", "sleep", "1000")
+    record = managed.record(job)
+    scope = managed.manager.cgroup_of(record["unit"])
+    if not supervised:
+        os.kill(record["supervisor_pid"], signal.SIGKILL)
+        until(lambda: not alive(record["supervisor_pid"]), "the end of the supervisor")
+    frozen(scope / "job" if what == "job" else scope)
+    done, _ = cancelled(managed, job)
+    assert done.stdout == f"{job}: cancelled by thaw, then systemctl stop\n", done.stderr
+    record = managed.record(job)
+    assert (record["state"], record["signal"]) == ("cancelled", signal.SIGTERM if supervised else None)
+    assert not alive(record["pid"])
+
+
+def test_a_deaf_job_without_its_supervisor(managed: ManagedGravscope) -> None:
+    """A job that ignores SIGTERM in a scope without a supervisor: the grace period is ours to keep, not systemd's."""
+    job = managed.start("-n", "x", "--", "bash", "-c", DEAF)
+    assert managed("wait", job, "--ready", "ready").returncode == 0
+    record = managed.record(job)
+    os.kill(record["supervisor_pid"], signal.SIGKILL)
+    until(lambda: not alive(record["supervisor_pid"]), "the end of the supervisor")
+    done, took = cancelled(managed, job, "--grace", f"{GRACE}s")
+    assert done.returncode == 0, done.stderr
+    assert took < GRACE + 2 + SLACK
+    record = managed.record(job)
+    assert (record["state"], record["exit_code"], record["signal"]) == ("cancelled", None, None)
+    assert steps(record) == ["systemctl stop", "SIGKILL to the process group"]
+
+
+def test_a_stopped_supervisor(gravscope: Gravscope) -> None:
+    """A supervisor that somebody has stopped is made to go on, for it alone can write how the job ended."""
+    job = gravscope.start("-n", "x", "--", "sleep", "1000")
+    supervisor = gravscope.record(job)["supervisor_pid"]
+    os.kill(supervisor, signal.SIGSTOP)
+    until(lambda: state(supervisor) == "T", "it stands still")
+    assert gravscope("cancel", job).stdout == f"{job}: cancelled by SIGTERM to the process group\n"
+    assert gravscope.record(job)["signal"] == signal.SIGTERM
+
+
+def test_stopped_and_deaf(gravscope: Gravscope) -> None:
+    """A job that is stopped and ignores SIGTERM ends by SIGKILL."""
+    job = gravscope.start("-n", "x", "--", "bash", "-c", DEAF)
+    assert gravscope("wait", job, "--ready", "ready").returncode == 0
+    pid = gravscope.record(job)["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    until(lambda: state(pid) == "T", "it stands still")
+    done, took = cancelled(gravscope, job, "--grace", f"{GRACE}s")
+    assert re.fullmatch(rf"{job}: cancelled by SIGTERM .*, then SIGKILL to the process group\n", done.stdout)
+    assert took < GRACE + 2 + SLACK

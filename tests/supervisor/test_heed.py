@@ -1,0 +1,122 @@
+"""What a request to end the job had to do with its end: as it stands on disk when the last process has just ended."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gravscope.outcome import KILL_GROUP, STOP_UNIT, TERM_GROUP
+from gravscope.supervisor import heed
+from gravscope.supervisor.heed import Wish, wish_at_the_end
+
+WHEN = "2026-01-01T12:00:00.000+00:00"
+NOBODY, ONE, ONE_ANSWERS = ({"able": able, "answering": answer} for able, answer in ((0, 0), (1, 0), (1, 1)))
+
+
+def request(*steps: str, **facts: Any) -> dict[str, Any]:  # noqa: ANN401
+    """A request with such steps."""
+    told = [{"step": step, "at": WHEN, "error": None} for step in steps]
+    return {"requested": WHEN, "by": "me (pid 1)", "grace": None, "steps": told, "reached": NOBODY, **facts}
+
+
+@pytest.fixture
+def put(tmp_path: Path) -> Callable[[dict[str, Any] | str], str]:
+    """Puts a request beside a record; where that is."""
+
+    def write(found: dict[str, Any] | str) -> str:
+        beside = tmp_path / "new"
+        beside.write_text(found if isinstance(found, str) else json.dumps(found))
+        beside.rename(tmp_path / "x.cancel")
+        return str(tmp_path / "x.cancel")
+
+    return write
+
+
+def at_the_end(path: str, *told: int, told_first: bool = False) -> Wish:
+    """The request; there must be one."""
+    found = wish_at_the_end(path, list(told), told_first=told_first)
+    assert found is not None
+    return found
+
+
+Put = Callable[[dict[str, Any] | str], str]
+
+
+def test_no_request(tmp_path: Path) -> None:
+    """None is none."""
+    assert wish_at_the_end(str(tmp_path / "x.cancel"), [], told_first=False) is None
+
+
+@pytest.mark.parametrize("reached", [NOBODY, ONE, ONE_ANSWERS])
+def test_a_step_that_is_through(put: Put, reached: dict[str, int]) -> None:
+    """It has reached whom it says, and the record takes the request without that."""
+    found = at_the_end(put(request(TERM_GROUP, reached=reached)))
+    assert found.steps == (TERM_GROUP,)
+    assert (found.reached, found.answered) == (reached["able"] > 0, reached["answering"] > 0)
+    assert set(found.record) == {"requested", "by", "grace", "steps"}
+
+
+def test_a_step_that_is_being_taken_is_waited_for(put: Put) -> None:
+    """Whom it reaches is known a moment later: nobody, since the job had ended by itself."""
+    path = put(request(TERM_GROUP, acting=ONE_ANSWERS))
+    later = threading.Timer(0.05, put, [request(TERM_GROUP, acting=None)])
+    later.start()
+    found = at_the_end(path)
+    later.join()
+    assert (found.reached, found.answered) == (False, False)
+
+
+def test_the_next_step_comes_after_the_end(put: Put) -> None:
+    """What the cancel goes on to, not knowing that the job has ended, is none of its cause."""
+    path = put(request(TERM_GROUP, acting=NOBODY))
+    later = threading.Timer(0.05, put, [request(TERM_GROUP, KILL_GROUP, acting=ONE_ANSWERS)])
+    later.start()
+    found = at_the_end(path)
+    later.join()
+    assert (found.steps, found.reached) == ((TERM_GROUP,), False)
+
+
+def test_a_cancel_that_was_killed_in_a_step(put: Put, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody will ever say whom it reached: in doubt those it was about to."""
+    monkeypatch.setattr(heed, "PATIENCE", 0.02)
+    assert at_the_end(put(request(TERM_GROUP, acting=ONE_ANSWERS))).answered
+
+
+def test_a_stop_job_that_has_reached_us(put: Put) -> None:
+    """systemd signals the supervisor as well, and so the job, too, at about the same time."""
+    path = put(request(STOP_UNIT, acting=ONE))
+    assert at_the_end(path, 15).reached
+    told: list[int] = []
+    later = threading.Timer(0.05, told.append, [15])
+    later.start()
+    found = wish_at_the_end(path, told, told_first=False)
+    later.join()
+    assert found is not None
+    assert found.reached
+
+
+def test_a_stop_job_that_comes_to_us_first(put: Put, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the supervisor is signalled before the job, a job that ended while it was not had ended by itself: that is
+    known at once."""
+    monkeypatch.setattr(heed, "PATIENCE", 1e6)
+    found = at_the_end(put(request(STOP_UNIT, acting=ONE_ANSWERS)), told_first=True)
+    assert (found.reached, found.answered) == (False, False)
+
+
+def test_an_empty_request(put: Put) -> None:
+    """All that a full disk would take: somebody asked, and in doubt it was that."""
+    found = at_the_end(put(""))
+    assert found.steps == (heed.UNWRITTEN,)
+    assert (found.reached, found.answered, found.record["steps"]) == (True, True, [])
+
+
+def test_a_request_that_says_nothing_of_whom_it_reached(put: Put) -> None:
+    """As an older gravscope writes it: in doubt it was that."""
+    text = request(TERM_GROUP)
+    del text["reached"]
+    assert at_the_end(put(text)).answered

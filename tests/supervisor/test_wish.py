@@ -1,0 +1,96 @@
+"""What is laid beside a record is a request only if the job's own user, or root, laid it there."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from gravscope import proc
+from gravscope.supervisor.journal import Journal
+from gravscope.supervisor.notice import Notice
+from gravscope.supervisor.place import Place
+from gravscope.supervisor.recorder import Recorder
+from gravscope.supervisor.request import Request
+from gravscope.supervisor.tree import Tree
+from gravscope.supervisor.wish import is_noted, read_cancel, read_changes
+
+STRANGER = 64123
+CANCEL = {"requested": "2026-01-01T00:00:00+00:00", "by": "me", "grace": 1.5, "steps": []}
+CHANGES = [{"at": "2026-01-01T00:00:00+00:00", "by": "me", "limits": {"mem_max": 1 << 30}}]
+READERS: dict[str, tuple[Callable[[str], object], str]] = {
+    "cancel": (read_cancel, json.dumps(CANCEL)),
+    "limits": (read_changes, json.dumps(CHANGES)),
+    "paused": (is_noted, ""),
+}
+
+
+@pytest.fixture(params=READERS)
+def laid(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Callable[[str], object], Path]:
+    """A request of each kind, and what reads it."""
+    reader, text = READERS[request.param]
+    path = tmp_path / f"x.{request.param}"
+    path.write_text(text)
+    return reader, path
+
+
+def of_a_stranger(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes the file somebody else's; without root, us somebody else."""
+    if os.geteuid() == 0:
+        os.chown(path, STRANGER, STRANGER, follow_symlinks=False)
+        monkeypatch.setattr(os, "geteuid", lambda: 4711)
+    else:
+        monkeypatch.setattr(os, "geteuid", lambda: STRANGER)
+
+
+def test_ones_own_is_believed(laid: tuple[Callable[[str], object], Path]) -> None:
+    """And is there only once it has been laid."""
+    reader, path = laid
+    assert reader(str(path))
+    path.unlink()
+    assert not reader(str(path))
+
+
+def test_that_of_somebody_else_is_not(
+    laid: tuple[Callable[[str], object], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever it says, and even if all may read it."""
+    reader, path = laid
+    path.chmod(0o666)
+    of_a_stranger(path, monkeypatch)
+    assert not reader(str(path))
+
+
+@pytest.mark.parametrize("kind", ["cancel", "limits"])
+def test_a_link_is_not_followed(tmp_path: Path, kind: str) -> None:
+    """Not even to a request of one's own, such as that for another job."""
+    reader, text = READERS[kind]
+    (tmp_path / "x").write_text(text)
+    (tmp_path / "y").symlink_to(tmp_path / "x")
+    assert reader(str(tmp_path / "x"))
+    assert not reader(str(tmp_path / "y"))
+
+
+class Stopped(Tree):
+    """A job of which every process stands still."""
+
+    def processes(self) -> list[proc.Stat]:
+        """One process, in state T."""
+        return [proc.Stat(f"7 (x) T {'1 ' * 20}")]
+
+
+@pytest.mark.parametrize("ours", [True, False])
+def test_who_may_say_that_a_job_was_paused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ours: bool) -> None:
+    """Where there is no freezer, a job whose processes all stand still counts as paused only after our own note."""
+    note = tmp_path / "x.paused"
+    note.touch()
+    if not ours:
+        of_a_stranger(note, monkeypatch)
+    values: dict[str, object] = dict.fromkeys(name for name in Request.__annotations__ if name != "watched")
+    values |= {"pause_path": str(note), "limits_path": str(tmp_path / "x.limits")}
+    recorder = Recorder(str(tmp_path / "x.json"), {"limits": {}, "warnings": [], "paused": False})
+    Notice(Request(values), Place(), recorder, Journal("x", "x", None)).look(Stopped(None))
+    assert recorder.record["paused"] is ours

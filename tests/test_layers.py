@@ -1,0 +1,145 @@
+"""Which of the places that give a setting a value wins, and what is said of the wrong ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gravscope.errors import UsageError
+from gravscope.layers import Layer, environment, folders, job_tables, resolve, variables
+from gravscope.settings import MEMSAFE_ENV, SETTINGS
+
+USERS, SHARED, OWN = Path("/home/config.toml"), Path("/project/pyproject.toml"), Path("/project/gravscope.toml")
+KEYS = {"mem_high": ["1G", "2G", "3G"], "timeout": ["1h", "2h"], "launcher": ["auto", "session"], "grace": ["1s"]}
+VALUES = st.fixed_dictionaries({}, optional={key: st.sampled_from(values) for key, values in KEYS.items()})
+ENV = st.dictionaries(st.sampled_from("ABC"), st.sampled_from(["", "x", "y"]))
+TABLE = st.builds(lambda values, env: {**values, "env": env} if env else values, VALUES, ENV)
+# those that fit the job `fit`, its own name, and those that do not fit
+PATTERNS = ["f*", "?it", "*"]
+OTHERS = ["other", "g*", "fi", "FIT"]
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> dict[str, object]:
+    """A file: settings for all jobs, and tables for some names and patterns in any order."""
+    names = draw(st.lists(st.sampled_from([*PATTERNS, *OTHERS, "fit"]), unique=True))
+    return {**draw(TABLE), "jobs": {name: draw(TABLE) for name in names}}
+
+
+def flat(table: dict[str, object]) -> dict[str, object]:
+    """The settings of a table, each variable for itself."""
+    env = table.get("env", {})
+    assert isinstance(env, dict)
+    values = {key: value for key, value in table.items() if key not in ("env", "jobs")}
+    return {**values, **{f"env.{name}": value for name, value in env.items()}}
+
+
+@given(tables(), tables(), tables(), VALUES)
+def test_the_order_of_strength(
+    users: dict[str, object], shared: dict[str, object], own: dict[str, object], given_by_variables: dict[str, str]
+) -> None:
+    """Built in, the user's file, pyproject.toml, gravscope.toml, the environment; within a file what holds for all
+    jobs, then the patterns that fit as they stand there, then the job's name. Each overrides those before it, and only
+    in what it says; variables of a table one by one."""
+    shell = environment({f"GRAVSCOPE_{key.upper()}": value for key, value in given_by_variables.items()})
+    layers = [Layer(users, USERS), Layer(shared, SHARED, ("tool", "gravscope")), Layer(own, OWN), shell]
+    expected: dict[str, object] = {"grace": "10s", "launcher": "auto"}
+    for table in (users, shared, own):
+        expected |= flat(table)
+        jobs = table["jobs"]
+        assert isinstance(jobs, dict)
+        for name in [*(name for name in jobs if name in PATTERNS), "fit"]:
+            expected |= flat(jobs.get(name, {}))
+    expected |= given_by_variables
+    found = {key: each.value for key, each in resolve(layers, "fit").items() if key.partition(".")[0] in (*KEYS, "env")}
+    assert found == expected
+
+
+def test_where_a_value_stands() -> None:
+    """File and table, variable, or neither for what is built in."""
+    layers = [
+        Layer({"mem_high": "1G", "env": {"A": "x"}}, USERS),
+        Layer({"jobs": {"f*": {"mem_max": "2G", "env": {"B": "y"}}}}, SHARED, ("tool", "gravscope")),
+        environment({"GRAVSCOPE_GRACE": "1s"}),
+    ]
+    sources = {key: each.source for key, each in resolve(layers, "fit").items()}
+    assert (sources["mem_high"].file, sources["mem_high"].table) == (USERS, "")
+    assert (sources["env.A"].file, sources["env.A"].table) == (USERS, "env")
+    assert (sources["mem_max"].file, sources["mem_max"].table) == (SHARED, 'tool.gravscope.jobs."f*"')
+    assert sources["env.B"].table == 'tool.gravscope.jobs."f*".env'
+    assert (sources["grace"].file, sources["grace"].variable) == (None, "GRAVSCOPE_GRACE")
+    assert (sources["launcher"].file, sources["launcher"].variable) == (None, None)
+
+
+def test_settings_come_in_their_own_order() -> None:
+    """As in SETTINGS, whatever the order in a file: that is how they are shown."""
+    found = resolve([Layer({"env": {"Z": "1", "A": "2"}, "launcher": "auto", "mem_high": "1G"}, OWN)])
+    order = list(SETTINGS)
+    assert [order.index(key.partition(".")[0]) for key in found] == sorted(
+        order.index(key.partition(".")[0]) for key in found
+    )
+    assert [key for key in found if key.startswith("env.")] == ["env.Z", "env.A"]
+
+
+def test_without_a_job_its_tables_do_not_count() -> None:
+    """Not even a pattern that any name fits."""
+    layer = Layer({"jobs": {"*": {"mem_high": "1G"}, "fit": {"mem_high": "2G"}}}, OWN)
+    assert "mem_high" not in resolve([layer])
+    assert resolve([layer], "else")["mem_high"].value == "1G"
+
+
+def test_a_name_is_no_pattern() -> None:
+    """A table's name without *, ? or [ stands for itself alone; with them it is one of a shell, upper case apart."""
+    layer = Layer({"jobs": {"a.c": {"mem_high": "1G"}, "[!x]z": {"mem_high": "2G"}}}, OWN)
+    found = {name: resolve([layer], name).get("mem_high") for name in ("a.c", "abc", "A.C", "yz", "xz")}
+    assert {name for name, each in found.items() if each is not None} == {"a.c", "yz"}
+
+
+def test_one_variable_of_a_table_is_changed_alone() -> None:
+    """The others of memsafe_env stay as they are."""
+    found = resolve([Layer({"memsafe_env": {"OMP_NUM_THREADS": "4", "NEW": 1}}, OWN)])
+    assert variables(found, "memsafe_env") == {**MEMSAFE_ENV, "OMP_NUM_THREADS": "4", "NEW": "1"}
+    assert variables(found, "env") == {}
+
+
+@pytest.mark.parametrize(
+    ("values", "complaint"),
+    [
+        ({"mem_hihg": "6G"}, "unknown setting mem_hihg; did you mean mem_high?"),
+        ({"mem-high": "6G"}, "unknown setting mem-high; did you mean mem_high?"),
+        ({"job": {"fit": {}}}, "unknown setting job; did you mean jobs?"),
+        ({"x": 1}, f"unknown setting x; known are {', '.join(sorted([*SETTINGS, 'jobs']))}"),
+        ({"jobs": {"fit": {"mem_hihg": "6G"}}}, "unknown setting jobs.fit.mem_hihg; did you mean mem_high?"),
+        ({"jobs": {"f*": {"jobs": {}}}}, 'unknown setting jobs."f*".jobs; known are cpu_quota'),
+        ({"jobs": {"fit": {"log_dir": "x"}}}, "jobs.fit.log_dir: jobs cannot differ in this; set it above all tables"),
+        ({"jobs": 3}, "jobs must be a table, not an integer; write [jobs.NAME]"),
+        ({"jobs": [{"fit": {}}]}, "jobs must be a table, not an array; write [jobs.NAME]"),
+        ({"jobs": {"mem_high": "6G"}}, "jobs.mem_high must be a table, not a string"),
+        ({"jobs": {"a b": {}}}, 'jobs."a b": no job can have this name'),
+        ({"jobs": {"-x": {}}}, "jobs.-x: no job can have this name"),
+        ({"jobs": {"": {}}}, 'jobs."": no job can have this name'),
+    ],
+)
+def test_what_is_not_known_is_named(values: dict[str, object], complaint: str) -> None:
+    """With the nearest name that is known, or all of them; also in a table that no job at hand needs."""
+    with pytest.raises(UsageError) as refused:
+        resolve([Layer(values, OWN)], "some-job")
+    assert str(refused.value).startswith(f"{OWN}: {complaint}")
+
+
+def test_the_folders_alone() -> None:
+    """They are found in spite of wrong values and job tables, but not of a name that might have meant them."""
+    wrong = {"mem_high": "lots", "jobs": {"fit": 3}}
+    found = folders([Layer({"jobs_dir": "a", "log_dir": "b", **wrong}, OWN), environment({"GRAVSCOPE_LOG_DIR": "c"})])
+    assert {key: each.value for key, each in found.items()} == {"jobs_dir": "a", "log_dir": "c"}
+    with pytest.raises(UsageError, match="unknown setting job_dir; did you mean jobs_dir"):
+        folders([Layer({"job_dir": "a"}, OWN)])
+
+
+def test_tables_of_jobs_in_the_order_of_strength() -> None:
+    """Patterns as they stand in the file, and then names, wherever those stand."""
+    layer = Layer({"jobs": {"fit": {}, "b*": {}, "a*": {}, "go": {}}}, OWN)
+    assert list(job_tables(layer)) == ["b*", "a*", "fit", "go"]

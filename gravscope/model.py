@@ -249,8 +249,8 @@ class JobRecord(msgspec.Struct, kw_only=True):
 
     @property
     def own_unit(self) -> str | None:
-        """The unit, once the supervisor has said that it lives in it: before that, one of this name may be that of a job in
-        another folder, started in the same second."""
+        """The unit, once the supervisor has said that it lives in it: before that, one of this name may be that of a
+        job in another folder, started in the same second."""
         return self.unit if self.supervisor_pid is not None else None
 
     @property

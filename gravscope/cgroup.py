@@ -14,6 +14,9 @@ from gravscope.proc import read_text
 NO_LIMIT = "max"
 INFINITY = "infinity"
 
+# An extended attribute of a scope's folder (xattr(7); cgroups take those of `user` since Linux 5.7): whose scope it is
+OWNER = "user.gravscope.invocation_id"
+
 # Our name for each limit, and the file that holds it
 LIMIT_FILES = {
     "mem_high": "memory.high",
@@ -123,6 +126,22 @@ def processes(folder: str) -> list[int]:
         if "cgroup.procs" in names:
             found += [int(word) for word in (read_text(f"{here}/cgroup.procs") or "").split()]
     return found
+
+
+def claim(folder: str, invocation_id: str) -> None:
+    """Writes onto a cgroup whose it is; silently not where the kernel does not take it."""
+    try:
+        os.setxattr(folder, OWNER, invocation_id.encode("ascii"))
+    except OSError:
+        pass
+
+
+def is_anothers(folder: str, invocation_id: str | None) -> bool:
+    """True if the cgroup says that it is that of another job: a unit's name may come back in the same second."""
+    try:
+        return os.getxattr(folder, OWNER) != (invocation_id or "").encode("utf-8", "replace")
+    except OSError:
+        return False
 
 
 def populated(folder: str) -> bool | None:

@@ -7,6 +7,7 @@ import pwd
 import shutil
 import stat
 import subprocess
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -144,6 +145,8 @@ def _is_socket(path: str) -> bool:
 
 # how often /proc is gone through for a job of which nothing was found while new processes came into being
 SCANS = 40
+# seconds that the exec of a program may take on a slow machine
+EXEC = 0.2
 
 
 def members(invocation_id: str | None) -> list[proc.Stat]:
@@ -151,7 +154,8 @@ def members(invocation_id: str | None) -> list[proc.Stat]:
 
     The last resort to find a job whose supervisor is gone and that has no cgroup. /proc/PID/environ cannot be read of
     other users' processes. An empty list is certain, or as good: a process that forks for ever and ends slips through
-    one look at /proc, so where anything was forked during a look that found nothing, another one is taken.
+    one look at /proc, so where anything was forked during a look that found nothing, another one is taken; and so it is
+    for one that is just being exec'd and has no environment yet.
     """
     if not invocation_id:
         return []
@@ -159,8 +163,10 @@ def members(invocation_id: str | None) -> list[proc.Stat]:
     for _ in range(SCANS):
         last = proc.last_pid()
         found = list(roll.news())
-        if found or (last is not None and proc.last_pid() == last):
+        if found or (not roll.unsure and last is not None and proc.last_pid() == last):
             return found
+        if roll.unsure:
+            time.sleep(EXEC / SCANS)
     return []
 
 
@@ -170,14 +176,22 @@ class Roll:
     def __init__(self, invocation_id: str) -> None:
         self.wanted = f"GRAVSCOPE_INVOCATION_ID={invocation_id}"
         self.seen: set[int] = set()
+        self.unsure: set[int] = set()
+        """Those that are just being exec'd, and have no environment yet."""
 
     def news(self) -> Iterator[proc.Stat]:
         """Those that have come into being since the last time, the newest first."""
         pids = proc.all_pids()
-        before, self.seen = self.seen, set(pids)
+        before, self.seen, self.unsure = self.seen, set(pids), set()
         for pid in pids:
-            if pid in before or self.wanted not in (proc.read_text(f"/proc/{pid}/environ") or "").split("\0"):
+            environ = None if pid in before else proc.read_text(f"/proc/{pid}/environ")
+            if environ is None or (environ and self.wanted not in environ.split("\0")):
                 continue
             process = proc.stat(pid)
-            if process is not None and not process.ended:
+            if process is None or process.ended:
+                continue
+            if environ:
                 yield process
+            elif process.execing:
+                self.unsure.add(pid)
+        self.seen -= self.unsure

@@ -17,9 +17,12 @@ FORKNOEXEC = 0x40
 
 
 class Stat:
-    """The fields of /proc/PID/stat that gravscope uses; `start_ticks` counts clock ticks since boot."""
+    """The fields of /proc/PID/stat that gravscope uses; `start_ticks` counts clock ticks since boot.
 
-    __slots__ = ("cpu_ticks", "execed", "pgid", "pid", "ppid", "session", "start_ticks", "state")
+    `execing` is true in the middle of an exec, and of processes that we may not look into.
+    """
+
+    __slots__ = ("cpu_ticks", "execed", "execing", "pgid", "pid", "ppid", "session", "start_ticks", "state")
 
     def __init__(self, text: str) -> None:
         # the command name stands in parentheses and may itself hold spaces and parentheses
@@ -34,6 +37,8 @@ class Stat:
         # utime, stime and those of children that were waited for
         self.cpu_ticks = sum(int(field) for field in fields[11:15])
         self.start_ticks = int(fields[19])
+        # it has memory (vsize), but no place for its environment there yet (env_end)
+        self.execing = int(fields[20]) > 0 and fields[48:49] == ["0"]
 
     @property
     def ended(self) -> bool:

@@ -276,6 +276,38 @@ def test_a_roll_tells_only_what_is_new(sleeper: Callable[..., subprocess.Popen[s
     assert [found.pid for found in roll.news()] == [second.pid]
 
 
+def test_one_that_is_just_being_execd(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process has no environment for a moment of its exec: it is looked at again. One that never has any is not."""
+    ours, empty = (subprocess.Popen(["sleep", "1000"], env={}) for _ in range(2))
+    real = proc.read_text
+    looks: list[str] = []
+
+    def read_text(path: str) -> str | None:
+        """At the first look it has just got its new memory."""
+        text = real(path)
+        if path == f"/proc/{ours.pid}/environ":
+            looks.append(path)
+            return "GRAVSCOPE_INVOCATION_ID=abc\0" if len(looks) > 1 else ""
+        if path == f"/proc/{ours.pid}/stat" and len(looks) == 1 and text is not None:
+            left, _, right = text.rpartition(")")
+            fields = right.split()
+            fields[47:49] = ["0", "0"]
+            return f"{left}) {' '.join(fields)}"
+        return text
+
+    try:
+        until(lambda: not proc.stat(empty.pid).execing, "its exec")  # type: ignore[union-attr]
+        monkeypatch.setattr(proc, "read_text", read_text)
+        assert [found.pid for found in host.members("abc")] == [ours.pid]
+        roll = host.Roll("another")
+        assert list(roll.news()) == []
+        assert empty.pid not in roll.unsure
+    finally:
+        for process in (ours, empty):
+            process.kill()
+            process.wait()
+
+
 def test_nobody_is_found_only_after_a_quiet_look(monkeypatch: pytest.MonkeyPatch) -> None:
     """One that was forked while all others were looked at is found by looking again."""
     stats = [proc.stat(os.getpid())]

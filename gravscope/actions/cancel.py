@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from gravscope import cgroup, commands, files, host, proc
 from gravscope.actions.owner import refuse_foreign
-from gravscope.actions.settle import is_elsewhere, now, settled
+from gravscope.actions.settle import is_elsewhere, now, settled, unit_properties
 from gravscope.actions.signals import Target
 from gravscope.errors import GravscopeError, RefusedError, StoreError, UnsupportedError
 from gravscope.model import OLDER_DISPATCHER, CancelRequest, CancelStep, JobRecord, Reach
@@ -132,9 +132,10 @@ class Ladder:
             return not self.target.processes()
         if self.store.in_charge(self.record.id):
             return False
-        if self.target.supervised:  # it may have been robbed of its lock
-            return not self.store.read(self.record.id).live
-        return not self.target.processes()
+        if not self.store.read(self.record.id).live:
+            return True
+        # a supervisor may have been robbed of its lock
+        return not self.target.supervised and not self.target.processes()
 
     def _nothing_left(self) -> bool:
         """True when it is over. Where no process is left its supervisor is given time to write how it ended."""
@@ -175,8 +176,8 @@ class Ladder:
     def _stop_unit(self) -> bool:
         """The unit's stop job sends SIGTERM; after the grace period the supervisor, if there is one, sends SIGKILL."""
         unit = self.record.own_unit
-        if unit is None:
-            return False
+        if unit is None or not (self.target.supervised or unit_properties(self.record, self.environ)):
+            return False  # without its supervisor, the name may have become another job's
         step = self._begin(STOP_UNIT, self.target.reach_of_stop())
         try:
             environment = host.manager_environment(self.environ, os.geteuid())

@@ -158,7 +158,7 @@ def unit_folder(record: JobRecord, pids: Iterable[int] = ()) -> str | None:
 
 
 def unit_properties(record: JobRecord, environ: Mapping[str, str]) -> dict[str, str]:
-    """What the manager knows of the job's unit; empty where it does not answer."""
+    """What the manager knows of the job's unit; empty where it does not answer, or knows another job's of that name."""
     if record.own_unit is None:
         return {}
     try:
@@ -167,7 +167,9 @@ def unit_properties(record: JobRecord, environ: Mapping[str, str]) -> dict[str, 
         return {}
     wanted = ["ActiveState", "SubState", "Result", "ControlGroup", "LoadState"]
     shown = host.call(commands.systemctl_show(record.own_unit, wanted), environment)
-    return commands.parse_properties(shown.out) if shown.status == 0 else {}
+    found = commands.parse_properties(shown.out) if shown.status == 0 else {}
+    folder = f"{cgroup.mount_point()}{found.get('ControlGroup', '')}"
+    return {} if cgroup.is_anothers(folder, record.invocation_id) else found
 
 
 def unsupervised(store: Store, record: JobRecord) -> JobRecord:

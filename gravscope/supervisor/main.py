@@ -25,7 +25,7 @@ def main(request_fd: int) -> None:
     request = receive(request_fd)
     _detach(request)
     recorder = Recorder(request.record_path, request.record)
-    place = arrange(request.unit, request.oom_policy)
+    place = arrange(request.unit, request.oom_policy, str(request.record["invocation_id"]))
     recorder.update(supervisor_pid=os.getpid(), supervisor_start_ticks=_start_ticks(os.getpid()))
     for note in place.notes:
         recorder.warn(note)

@@ -91,8 +91,8 @@ class Place:
         return None if usage is None else usage / 1e6
 
 
-def arrange(unit: str | None, oom_policy: str) -> Place:
-    """Makes `supervisor/` and `job/` in our scope and moves this process into the former.
+def arrange(unit: str | None, oom_policy: str, invocation_id: str) -> Place:
+    """Claims our scope for this job, makes `supervisor/` and `job/` in it and moves this process into the former.
 
     Where the manager put us elsewhere, or the kernel refuses, the job runs in the scope as it is, and `notes` says so.
     """
@@ -101,6 +101,7 @@ def arrange(unit: str | None, oom_policy: str) -> Place:
     scope = cgroup.folder_of()
     if scope is None or not scope.endswith(f"/{unit}"):
         return Place(notes=(f"not in the cgroup of {unit}: {scope or 'no cgroup v2'}",))
+    cgroup.claim(scope, invocation_id)
     own, job = f"{scope}/supervisor", f"{scope}/job"
     try:
         for folder in (own, job):

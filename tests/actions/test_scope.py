@@ -6,6 +6,8 @@ import json
 import re
 from pathlib import Path
 
+import pytest
+
 from tests.support import ManagedGravscope, alive, until
 
 RUNAWAYS = "setsid sleep 1000 & (sleep 1001 &) ; echo ready; sleep 1002"
@@ -149,20 +151,31 @@ def test_a_unit_of_that_name_is_there_already(managed: ManagedGravscope) -> None
         managed.systemctl("stop", "blocker.service")
 
 
-def test_a_unit_of_another_folders_job(managed: ManagedGravscope) -> None:
-    """A record whose launch died before its supervisor was there may name a unit that another job of the same second
-    has: it is told as never started, and neither looking at it nor cancelling it touches that job."""
+GONE = {"pid": 2**22, "start_ticks": 1, "pgid": 2**22}
+TWINS = {
+    "died before its supervisor": ({}, {"state": "starting", "started": None, "effective": None}, "never-started"),
+    "died as a whole": ({"supervisor_pid": 2**22, "supervisor_start_ticks": 1, **GONE}, {}, "lost"),
+}
+
+
+@pytest.mark.parametrize("twin", TWINS.values(), ids=TWINS)
+def test_a_unit_of_another_folders_job(
+    managed: ManagedGravscope, twin: tuple[dict[str, object], dict[str, object], str]
+) -> None:
+    """A record may name a unit that another job of the same name and second has, or has had since: neither looking at
+    that record nor cancelling it touches the other job."""
+    known, standing, state = twin
     job = managed.start("-n", "x", "--", "sleep", "1000")
     record = managed.record(job)
     other = ManagedGravscope(managed.manager)
     other.environ |= {"GRAVSCOPE_JOBS_DIR": str(other.jobs_dir), "GRAVSCOPE_LOG_DIR": str(other.log_dir)}
     unknown = {"supervisor_pid": None, "supervisor_start_ticks": None, "pid": None, "pgid": None, "start_ticks": None}
-    twin = record | unknown | {"state": "starting", "invocation_id": "0" * 32, "started": None, "effective": None}
+    other_record = record | unknown | known | {"invocation_id": "0" * 32} | standing
     other("status")
     managed.manager.run(["mkdir", "-p", str(other.jobs_dir)])
-    managed.manager.run(["tee", str(other.jobs_dir / f"{job}.json")], input=json.dumps(twin))
+    managed.manager.run(["tee", str(other.jobs_dir / f"{job}.json")], input=json.dumps(other_record))
     cancelled = other("cancel", job)
-    assert other.record(job)["state"] == "never-started", cancelled.stderr
+    assert other.record(job)["state"] == state, cancelled.stderr
     assert alive(record["pid"])
     assert managed.record(job)["state"] == "running"
 

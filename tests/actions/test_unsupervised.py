@@ -78,15 +78,17 @@ def cancelled(tool: Gravscope) -> None:
     record = tool.record(job)
     assert (record["state"], record["exit_code"], record["signal"]) == ("cancelled", None, None)
     assert record["reason"].endswith("(nobody saw its exit status)")
-    assert not members(job)
+    assert not members(record["invocation_id"])
 
 
-def members(job: str) -> list[int]:
-    """Processes that were started with the job's id in their environment."""
+def members(invocation_id: str) -> list[int]:
+    """Processes of the job, by the environment that they were started with."""
     found = []
     for name in filter(str.isdigit, os.listdir("/proc")):
         try:
-            if f"GRAVSCOPE_JOB_ID={job}" in Path(f"/proc/{name}/environ").read_text() and alive(int(name)):
+            if f"GRAVSCOPE_INVOCATION_ID={invocation_id}" in Path(f"/proc/{name}/environ").read_text() and alive(
+                int(name)
+            ):
                 found.append(int(name))
         except (OSError, UnicodeDecodeError):
             continue

@@ -110,6 +110,8 @@ def hit_once(launch: Launch, hit: Hit) -> Verdict:
         wrong = look(launch)
         cancelled |= end(launch, hit.ending)
         until(lambda: not launch.working(), "the end of every process")
+        # one that is being killed loses its memory, by which we know it, a moment before its lock
+        until(lambda: not says_it_lives(launch), "a record that says so")
     except (Stuck, GravscopeError) as error:
         wrong = wrong or f"{type(error).__name__}: {error}"
     if (hit.role, hit.at) in launch.killed_steps():

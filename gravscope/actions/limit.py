@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from gravscope import bus, commands, files, host, proc
+from gravscope import bus, cgroup, commands, files, host, proc
 from gravscope.actions.cancel import requester
 from gravscope.actions.owner import refuse_foreign
-from gravscope.actions.settle import now, settled, supervisor_of
+from gravscope.actions.settle import job_folder, now, settled, supervisor_of
 from gravscope.actions.status import memory_now
 from gravscope.errors import RefusedError, StoreError, UnsupportedError, UsageError
 from gravscope.model import OLDER_DISPATCHER, JobRecord, LimitChange, Limits
@@ -110,7 +110,22 @@ def _refuse_below_use(record: JobRecord, limits: Limits, *, force: bool) -> None
 
 
 def _set_properties(record: JobRecord, limits: Limits, environ: Mapping[str, str]) -> str | None:
-    """Changes the unit; None when that went well, else the manager's word against it."""
+    """Changes the unit; None when that went well, else the manager's word against it.
+
+    A memory limit is first put on the job's own cgroup, for that moment: the kernel kills until the cgroup is below it,
+    and while the job is still dying it would go on with the supervisor, which lives in the scope (seen).
+    """
+    folder = job_folder(record) if isinstance(limits.mem_max, int) else None
+    if folder is None:
+        return _tell_the_manager(record, limits, environ)
+    cgroup.write(folder, "memory.max", str(limits.mem_max))
+    try:
+        return _tell_the_manager(record, limits, environ)
+    finally:
+        cgroup.write(folder, "memory.max", cgroup.NO_LIMIT)
+
+
+def _tell_the_manager(record: JobRecord, limits: Limits, environ: Mapping[str, str]) -> str | None:
     environment = host.manager_environment(environ, os.geteuid())
     unit = str(record.unit)
     if bus.available():

@@ -19,6 +19,7 @@ from gravscope.outcome import Evidence, decide
 from gravscope.store import Store, each_readable
 
 UNSUPERVISED = "its supervisor is gone; it still runs, and how it ends will not be known for certain"
+WAS_UNSUPERVISED = "its supervisor was gone before it ended"
 # seconds that the journal may take
 JOURNAL = 10.0
 
@@ -180,7 +181,7 @@ def unsupervised(store: Store, record: JobRecord) -> JobRecord:
         unheld = ["its memory limit"] if record.enforcement == "watch" else []
         unheld += ["its timeout"] if record.timeout is not None else []
         if unheld:
-            record.warnings.append(f"nobody keeps {' and '.join(unheld)} any more")
+            record.warnings.append(f"without its supervisor nobody keeps {' and '.join(unheld)}")
         if record.enforcement == "watch":
             record.enforcement = "none"
         store.write(record)
@@ -204,6 +205,7 @@ def conclude(store: Store, record: JobRecord) -> None:
     if cancel is not None:
         record.cancel = cancel.as_recorded()
     record.ended, record.paused, record.throttled = now(), False, False
+    record.warnings = [WAS_UNSUPERVISED if warning == UNSUPERVISED else warning for warning in record.warnings]
     store.write(record)
 
 

@@ -79,11 +79,15 @@ class Target:
         """To the process group, if one of its members is proven to be ours, and to what has left the group."""
         ours = self.processes()
         pgid = self.record.pgid
-        if pgid is not None and any(process.pgid == pgid for process in ours):
+        members = [process for process in ours if process.pgid == pgid]
+        # as long as one of them lives, the group's number is nobody else's
+        if pgid is not None and any(proc.is_process(process.pid, process.start_ticks) for process in members):
             try:
                 os.killpg(pgid, number)
             except OSError:
                 pgid = None
+        else:
+            pgid = None
         for process in ours:
             if process.pgid != pgid:
                 proc.send_signal(process.pid, process.start_ticks, number)

@@ -27,7 +27,7 @@ class OomWatch:
         self.own = False
         self.above: str | None = None
         """The name of the cgroup above the job's whose limit it was, such as gravscope.slice."""
-        self._explained = _oom_counts(place.scope)
+        self._explained = _oom_counts(place)
         # what was counted at the beginning of this window and of the next one
         self._before = self._then = self._explained
         self._turn = time.monotonic() + WINDOW
@@ -36,13 +36,13 @@ class OomWatch:
     def look(self) -> bool:
         """True if there are new kills since the last look."""
         kills = self.place.oom_kills() or 0
-        counts = _oom_counts(self.place.scope)  # read after the kills, so that it holds what led to them
+        counts = _oom_counts(self.place)  # read after the kills, so that it holds what led to them
         risen = kills > self.kills
         first = self.kills == 0
         self.kills = max(kills, self.kills)
         if risen and (first or not self._at_once):
-            scope = self.place.scope or ""
-            self.own = counts.get(scope, 0) > self._explained.get(scope, 0)
+            ours = (self.place.job or "", self.place.scope or "")
+            self.own = any(counts.get(folder, 0) > self._explained.get(folder, 0) for folder in ours)
             grown = [folder for folder, count in counts.items() if count > self._before.get(folder, 0)]
             self.above = None if self.own or not grown else os.path.basename(grown[0])
             self._explained = self._before = self._then = counts
@@ -52,11 +52,12 @@ class OomWatch:
         return risen
 
 
-def _oom_counts(scope: str | None) -> dict[str, int]:
-    """For the scope and every cgroup above it how often its own limit led to an OOM kill so far."""
+def _oom_counts(place: Place) -> dict[str, int]:
+    """For the job, its scope and every cgroup above how often its own limit led to an OOM kill so far. The job's own
+    cgroup has a limit only while `gravscope limit` lowers that of the scope."""
     found: dict[str, int] = {}
     root = cgroup.mount_point()
-    folder = scope
+    folder = place.job or place.scope
     while folder is not None and root is not None and len(folder) > len(root):
         count = cgroup.read_keyed(folder, "memory.events.local").get("oom")
         if count is not None:

@@ -26,7 +26,7 @@ from tests.support import REPOSITORY, Gravscope, ManagedGravscope, alive, until
 
 # of cancels against natural ends; the environment may ask for fewer or more
 ROUNDS = int(os.environ.get("GRAVSCOPE_RACES", "1000"))
-IN_SCOPES, SAVES = 100, 20
+IN_SCOPES, SAVES = 60, 10
 RACE = "tests.actions.race"
 # what may become of a job, by its kind (tests/actions/race.py): its state, exit code and signal
 POSSIBLE: dict[str, set[tuple[str, int | None, int | None]]] = {

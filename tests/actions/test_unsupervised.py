@@ -38,7 +38,7 @@ def goes_on(tool: Gravscope) -> None:
     widow(tool, job)
     found = shown(tool, job)
     assert (found["state"], found["ended"], found["exit_code"]) == ("running", None, None)
-    assert found["warnings"] == [GONE, "nobody keeps its timeout any more"]
+    assert found["warnings"] == [GONE, "without its supervisor nobody keeps its timeout"]
     assert " unsupervised " in tool("status").stdout
     assert tool("show", job).stdout.startswith(f"{job}: unsupervised\n")
     before = tool.record(job)
@@ -56,6 +56,7 @@ def goes_on(tool: Gravscope) -> None:
     record = tool.record(job)
     assert (record["state"], record["exit_code"], record["signal"]) == ("lost", None, None)
     assert record["reason"] == "its supervisor was gone before it ended; how it ended is not known"
+    assert record["warnings"][0] == "its supervisor was gone before it ended", "and no longer that it runs"
     assert [path.name for path in tool.jobs_dir.iterdir()] == [f"{job}.json"]
 
 
@@ -124,7 +125,7 @@ def test_nobody_holds_its_memory_limit(gravscope: Gravscope) -> None:
     widow(gravscope, job)
     found = shown(gravscope, job)
     assert found["enforcement"] == "none"
-    assert found["warnings"][-1] == "nobody keeps its memory limit any more"
+    assert found["warnings"][-1] == "without its supervisor nobody keeps its memory limit"
 
 
 def journal(managed: ManagedGravscope, *messages: dict[str, str]) -> dict[str, str]:

@@ -113,7 +113,8 @@ def hit_once(launch: Launch, hit: Hit) -> Verdict:
         # one that is being killed loses its memory, by which we know it, a moment before its lock
         until(lambda: not says_it_lives(launch), "a record that says so")
     except (Stuck, GravscopeError) as error:
-        wrong = wrong or f"{type(error).__name__}: {error}"
+        left = ", ".join(f"{process.role} {process.pid}" for process in launch.processes())
+        wrong = wrong or f"{type(error).__name__}: {error}; struck {launch.struck}, left: {left}"
     if (hit.role, hit.at) in launch.killed_steps():
         launch.struck = hit.role
     orphans = len(launch.working())

@@ -61,6 +61,15 @@ def test_a_kill_that_is_seen_in_the_middle(tree: Tree, at_once: bool) -> None:
     assert (seen.own, seen.kills) == (at_once, 3)
 
 
+def test_a_limit_that_is_being_lowered(tree: Tree) -> None:
+    """`gravscope limit` lowers the job's own cgroup first: what happens there is the job's own limit, too."""
+    seen = watch(tree)
+    (tree.job / "memory.events.local").write_text("oom 1\n")
+    tree.count(kills=1)
+    assert seen.look()
+    assert (seen.own, seen.above) == (True, None)
+
+
 def test_the_slice(tree: Tree) -> None:
     """A counter above rose, and not the scope's."""
     seen = watch(tree)

@@ -28,9 +28,7 @@ def hits_for(shim: Path, options: argparse.Namespace) -> list[Hit]:
         hits = [dataclasses.replace(hit, ending=ending) for hit in steps for ending in ENDINGS]
     else:
         # a command that is cancelled does not come to its last steps
-        hits = [
-            dataclasses.replace(hit, ending="release" if hit.role == "command" else next(endings)) for hit in steps
-        ]
+        hits = [dataclasses.replace(hit, ending="release" if hit.role == "command" else next(endings)) for hit in steps]
     dice = random.Random(options.seed)  # noqa: S311 (to be repeatable)
     moments = [dice.getrandbits(32) for _ in range(options.random)]
     return hits + [Hit("random", "any", at, "at a random moment", next(endings)) for at in moments]

@@ -19,7 +19,7 @@ settings.load_profile("gravscope")
 # A shell that starts something in the background lets it ignore SIGINT, and so would all that the tests start
 signal.signal(signal.SIGINT, signal.default_int_handler)
 STRICT = os.environ.get("GRAVSCOPE_STRICT") == "1"
-pytest_plugins = ["tests.private_manager.fixture", "tests.others"]
+pytest_plugins = ["tests.private_manager.fixture", "tests.others", "tests.fake_clock"]
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
+import pytest
+
 SOURCE = Path(__file__).with_name("fake_clock.c")
 
 
@@ -49,3 +51,13 @@ def fake_clock() -> Iterator[FakeClock]:
         yield FakeClock(folder, library)
     finally:
         shutil.rmtree(folder)
+
+
+@pytest.fixture
+def clock() -> Iterator[FakeClock]:
+    """A clock of the test's own."""
+    try:
+        with fake_clock() as made:
+            yield made
+    except FileNotFoundError:
+        pytest.skip("no gcc to make a clock of one's own with")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from gravscope.commands import unit_name
 from gravscope.errors import UsageError
 from gravscope.ids import check_name
 from gravscope.store import Store
-from tests.fake_clock import FakeClock, fake_clock
+from tests.fake_clock import FakeClock
 from tests.support import Gravscope, ManagedGravscope
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -30,16 +29,6 @@ HARD = [
     "a", "_", "0", "x" * 100, "a.scope", "a.service", "a.json", "a.lock", "x_20260101_120000", "x_20260101_120000_2",
     "a--b", "a..b", "a.", "a-", "_.", "gravscope-a.scope", "dev-sda.device", "mount", "nul", "__init__",
 ]  # fmt: skip
-
-
-@pytest.fixture
-def clock() -> Iterator[FakeClock]:
-    """A clock of the test's own."""
-    try:
-        with fake_clock() as made:
-            yield made
-    except FileNotFoundError:
-        pytest.skip("no gcc to make a clock of one's own with")
 
 
 @given(NAMES)

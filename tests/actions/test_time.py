@@ -5,30 +5,19 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from tests.fake_clock import FakeClock, fake_clock
+from tests.fake_clock import FakeClock
 from tests.support import Gravscope, until
 
 # Central Europe's rule, spelled out so that no machine needs a database of zones: 03:00 becomes 02:00 on 2026-10-25
 BERLIN = "CET-1CEST,M3.5.0,M10.5.0/3"
 CHANGE = datetime(2026, 10, 25, 1, 0, tzinfo=UTC)
 HOUR = 3600.0
-
-
-@pytest.fixture
-def clock() -> Iterator[FakeClock]:
-    """A clock of the test's own."""
-    try:
-        with fake_clock() as made:
-            yield made
-    except FileNotFoundError:
-        pytest.skip("no gcc to make a clock of one's own with")
 
 
 def moment(text: str) -> datetime:

@@ -13,9 +13,10 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.crash.launch import REPOSITORY, build_shim
+from tests.crash.launch import build_shim
 from tests.crash.matrix import Hit, Verdict, measure, plan, table
 from tests.private_manager.manager import Unavailable, connect
+from tests.support import REPOSITORY
 
 ENDINGS = ("release", "cancel")
 

@@ -12,13 +12,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.support import REPOSITORY
+
 HERE = Path(__file__).resolve().parent
-REPOSITORY = HERE.parents[1]
-PATIENCE = 60.0
 LAUNCHERS = ("setsid", "nohup", "systemd-run")
 # says that it runs, waits for the word to end, says that it ends by itself
 COMMAND = """#!/bin/sh
@@ -27,19 +27,6 @@ read -r _ <{folder}/word
 echo $? >{folder}/done
 exit 3
 """
-
-
-class Stuck(Exception):
-    """Something did not come about in time; the text says what."""
-
-
-def until(condition: Callable[[], object], what: str) -> None:
-    """Waits for `condition`. Raises Stuck, naming it, after PATIENCE seconds."""
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        if time.monotonic() > deadline:
-            raise Stuck(what)
-        time.sleep(0.005)
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,9 @@ from gravscope.actions.settle import settled
 from gravscope.errors import GravscopeError, NoSuchJobError
 from gravscope.model import JobRecord
 from gravscope.store import Store
-from tests.crash.launch import LAUNCHERS, Launch, Stuck, until
+from tests.crash.launch import LAUNCHERS, Launch
 from tests.crash.truth import Facts, wrong_end
+from tests.support import until
 
 ROLES = ("cli", *LAUNCHERS, "supervisor", "child", "command")
 # seconds within which the random moments lie: the launch, and after its command was let go
@@ -57,7 +58,7 @@ def the_record(launch: Launch) -> JobRecord | None:
     store = Store(launch.jobs)
     ids = store.ids()
     if len(ids) > 1:
-        raise Stuck(f"{len(ids)} records of one launch")
+        raise AssertionError(f"{len(ids)} records of one launch")
     try:
         return settled(store, store.read(ids[0])) if ids else None
     except NoSuchJobError:
@@ -86,7 +87,7 @@ def look(launch: Launch) -> str | None:
     """What is wrong with what is said about a job that has settled down; None if it is true."""
     try:
         until(lambda: agrees(launch), "the record's agreement with the processes")
-    except Stuck:
+    except AssertionError:
         alive = [f"{process.role} {process.pid}" for process in launch.working()]
         return f"lives: {alive or 'nothing'}, said: {as_facts(the_record(launch))}"
     return None
@@ -112,7 +113,7 @@ def hit_once(launch: Launch, hit: Hit) -> Verdict:
         until(lambda: not launch.working(), "the end of every process")
         # one that is being killed loses its memory, by which we know it, a moment before its lock
         until(lambda: not says_it_lives(launch), "a record that says so")
-    except (Stuck, GravscopeError) as error:
+    except (AssertionError, GravscopeError) as error:
         left = ", ".join(f"{process.role} {process.pid}" for process in launch.processes())
         wrong = wrong or f"{type(error).__name__}: {error}; struck {launch.struck}, left: {left}"
     if (hit.role, hit.at) in launch.killed_steps():

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from tests.crash.launch import REPOSITORY
 from tests.crash.matrix import plain
 from tests.crash.truth import Facts, wrong_end
 from tests.private_manager.manager import UserManager
+from tests.support import REPOSITORY
 
 ENDED = {"exit_code": None, "signal": None, "reason": "", "ended": "2026-01-01T00:00:00+00:00"}
 

@@ -230,7 +230,8 @@ class Store:
         if descriptor is None:
             return False
         try:
-            return not files.is_claimed(descriptor) and not files.try_lock(descriptor, shared=True)
+            # in this order: who settles it marks the file before taking the lock that we may run into
+            return not files.try_lock(descriptor, shared=True) and not files.is_claimed(descriptor)
         finally:
             os.close(descriptor)
 

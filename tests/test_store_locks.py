@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -135,6 +137,38 @@ def test_a_child_that_was_not_given_the_lock_does_not_hold_it(
     assert hear(child) == "up"
     os.close(reservation.lock_fd)
     assert not store.in_charge(reservation.job_id)
+
+
+@pytest.mark.parametrize("before", [1, 2])
+def test_who_settles_is_never_taken_for_who_is_in_charge(
+    store: Store, monkeypatch: pytest.MonkeyPatch, before: int
+) -> None:
+    """Also when the settling begins between any two of the looks by which that is found out (twenty `status` at once
+    did not agree about a job, once in some hundred runs)."""
+    store.lock_path("a").touch(0o600)
+    looks = []
+    settling = []
+
+    def look(real: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapped(*args: Any) -> Any:  # noqa: ANN401 (whatever the call takes and gives)
+            looks.append(real)
+            if len(looks) == before:
+                settling.append(os.open(store.lock_path("a"), os.O_RDWR))
+                real_pwrite(settling[0], b"\n", 0)
+                real_flock(settling[0], fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return real(*args)
+
+        return wrapped
+
+    real_flock, real_pwrite = fcntl.flock, os.pwrite
+    monkeypatch.setattr(fcntl, "flock", look(fcntl.flock))
+    monkeypatch.setattr(os, "pread", look(os.pread))
+    try:
+        assert not store.in_charge("a")
+        assert looks
+    finally:
+        for descriptor in settling:
+            os.close(descriptor)
 
 
 def test_taking_charge_is_for_one_at_a_time(store: Store) -> None:

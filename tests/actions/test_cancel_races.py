@@ -242,8 +242,11 @@ def test_cancel_between_pid_and_exec(
     go = tmp_path / "go"
     environ = {**gravscope.environ, **halting("        child.execute()\n", str(go))}
     command = [*gravscope.command, "run", "-n", "x", "--launcher", "session", "--", "sleep", "1000"]
-    with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True) as running:
+    # `-m` looks for the package in the folder it is called in, before PYTHONPATH
+    with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as running:
         until(lambda: any(record["pid"] for record in gravscope.records()), "the pid in the record")
+        (supervisor,) = (record["supervisor_pid"] for record in gravscope.records())
+        assert str(tmp_path / "site") in Path(f"/proc/{supervisor}/cmdline").read_text()
         cancelling = subprocess.Popen([*gravscope.command, "cancel", "x"], env=gravscope.environ)
         until(lambda: list(gravscope.jobs_dir.glob("*.cancel")), "the request")
         go.touch()

@@ -18,7 +18,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import fields, replace
 from itertools import groupby
 from pathlib import Path
 from typing import TypeVar, get_args
@@ -28,7 +28,7 @@ from gravscope.actions.logs import read_log
 from gravscope.actions.owner import look
 from gravscope.actions.run import run
 from gravscope.actions.settle import live_records, settled
-from gravscope.actions.spec import Typed, TypedLimits, make_spec
+from gravscope.actions.spec import Typed, TypedLimits, make_limits, make_spec
 from gravscope.actions.wait import exit_status, wait
 from gravscope.errors import (
     GravscopeError,
@@ -43,7 +43,7 @@ from gravscope.host import given_environment
 from gravscope.ids import name_of, order_of
 from gravscope.model import JobRecord, LauncherChoice, Limits, OomPolicy, State
 from gravscope.project import here
-from gravscope.quantity import parse_duration
+from gravscope.quantity import INFINITY, parse_duration
 from gravscope.store import Store
 
 __all__ = [
@@ -131,6 +131,76 @@ class Job:
         `grace` is the time between SIGTERM and SIGKILL, else the job's own. Raises GravscopeError if it is still there.
         """
         return cancel(self._store, self.id, os.environ, _seconds(grace, "grace")).record.state
+
+    def pause(self) -> JobRecord:
+        """Lets it stand still, keeping its memory; its record once it does. Raises RefusedError if it has ended."""
+        from gravscope.actions.pause import pause  # noqa: PLC0415 (nothing that starts a job needs it)
+
+        return pause(self._store, self.id)
+
+    def resume(self) -> JobRecord:
+        """Lets it go on; its record once it does. Raises RefusedError if it has ended."""
+        from gravscope.actions.pause import resume  # noqa: PLC0415
+
+        return resume(self._store, self.id)
+
+    def limit(self, limits: Limits, *, force: bool = False) -> JobRecord:
+        """Changes those of its limits that are not None in `limits`; its record once that holds.
+
+        Raises RefusedError if it has ended, or uses more by now: with `force`, it is slowed down or killed at once.
+        Raises UnsupportedError for what nobody can hold here.
+        """
+        from gravscope.actions.limit import limit  # noqa: PLC0415
+
+        if limits == Limits():
+            raise UsageError("limits: there is none to change", 'give some, such as Limits(mem_high="8G")')
+        with _words_of_python(everywhere=True):
+            return limit(self._store, self.id, make_limits(_typed_limits(limits)), os.environ, force=force)
+
+    def rerun(  # noqa: PLR0913 (the options of `gravscope rerun`, each by its name)
+        self,
+        *,
+        name: str | None = None,
+        limits: Limits | None = None,
+        env: Mapping[str, str] | None = None,
+        env_file: StrPath | None = None,
+        cwd: StrPath | None = None,
+        launcher: LauncherChoice | None = None,
+        timeout: Duration | None = None,
+        grace: Duration | None = None,
+        oom_policy: OomPolicy | None = None,
+        memsafe: bool | None = None,
+        unique: bool = False,
+        notify: bool = False,
+    ) -> Job:
+        """Starts it once more, now that it has ended: what is left away is as its record has it, the rest as in
+        `submit`. The new job is kept where this one is, and both records name each other.
+
+        Raises RefusedError while it still lives, and the errors of `submit`.
+        """
+        from gravscope.actions.rerun import spec_of_rerun  # noqa: PLC0415
+
+        with _words_of_python():
+            changes = Typed(
+                command=(),
+                name=name,
+                cwd=None if cwd is None else os.fspath(cwd),
+                env=_pairs(env or {}),
+                env_file=None if env_file is None else os.fspath(env_file),
+                limits=_typed_limits(limits or Limits()),
+                launcher=_one_of(launcher, get_args(LauncherChoice), "launcher"),
+                timeout=_typed(timeout, "timeout"),
+                grace=_typed(grace, "grace"),
+                oom_policy=_one_of(oom_policy, get_args(OomPolicy), "oom_policy"),
+                memsafe=memsafe,
+                unique=unique,
+                notify=notify,
+            )
+            project = here()
+            if project.jobs_dir != self._store.jobs_dir:
+                project = replace(project, jobs_dir=self._store.jobs_dir, log_dir=self.log_path.parent)
+            spec = spec_of_rerun(self._store, self.id, changes, project)
+            return Job._known(self._store, run(spec, project, given_environment()).id)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Job):
@@ -233,7 +303,7 @@ def _one_of(word: Word | None, words: Sequence[str], option: str) -> Word | None
 
 def _typed_limits(limits: Limits) -> TypedLimits:
     """Limits as the command line would have them."""
-    quota = None if limits.cpu_quota is None else f"{limits.cpu_quota}%"
+    quota = None if limits.cpu_quota is None else INFINITY if limits.cpu_quota == math.inf else f"{limits.cpu_quota}%"
     sizes = {name: None if (size := getattr(limits, name)) is None else str(size) for name in _SIZES}
     return TypedLimits(**sizes, cpu_quota=quota, cpu_weight=limits.cpu_weight, io_weight=limits.io_weight)
 
@@ -252,19 +322,21 @@ def _seconds(duration: Duration | None, option: str) -> float | None:
     return None if typed is None else parse_duration(typed, option)
 
 
-_ARGUMENTS = {*(submit.__kwdefaults__ or {}), *(field.name for field in fields(Limits))}
+_ARGUMENTS = {"force", *(submit.__kwdefaults__ or {}), *(field.name for field in fields(Limits))}
 _OPTION = re.compile(r"(?<![\w-])--?[a-z][a-z-]*")
 _OPTION_FIRST = re.compile(rf"{_OPTION.pattern}(?=:)")
 
 
 @contextmanager
-def _words_of_python() -> Iterator[None]:
-    """What the command line would say of an option, said of the argument: `mem_high`, not `--mem-high`."""
+def _words_of_python(*, everywhere: bool = False) -> Iterator[None]:
+    """What the command line would say of an option, said of the argument: `mem_high`, not `--mem-high`. In a message
+    that is where it begins, for a command has options, too; or, where there is none in it, `everywhere`."""
     try:
         yield
     except GravscopeError as error:
-        found = _OPTION_FIRST.match(error.message)
-        if found:
+        if everywhere:
+            error.message = _OPTION.sub(_as_argument, error.message)
+        elif found := _OPTION_FIRST.match(error.message):
             error.message = _as_argument(found) + error.message[found.end() :]
         error.hint = error.hint and _OPTION.sub(_as_argument, error.hint)
         error.args = (error.message,)

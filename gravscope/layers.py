@@ -1,8 +1,9 @@
 """Which of the places that give a setting a value wins.
 
-They come in layers, each stronger than the one before: what is built in, the user's file, the project's files, the
-environment. (Options are stronger than all of these; they are the command line's own affair.) Within a file, the table
-of a job is stronger than what stands above all tables.
+They come in layers, each stronger than the one before: what is built in, the project's files, the user's file, the
+environment. (Options are stronger than all of these; they are the command line's own affair.) Among the files, what is
+said of jobs of one name is stronger than what is said of a pattern of names, and that than what stands above all
+tables, whichever of them says it: a general default of the user's does not undo what a project has for one job.
 """
 
 from __future__ import annotations
@@ -67,12 +68,16 @@ def resolve(layers: Iterable[Layer], job: str | None = None) -> dict[str, Found]
 
     Raises UsageError for anything wrong in any layer, whether it would have counted or not.
     """
-    found = dict(_built_in())
+    general = dict(_built_in())
+    by_pattern: dict[str, Found] = {}
+    by_name: dict[str, Found] = {}
+    last: dict[str, Found] = {}
     for layer in layers:
-        found.update(_top(layer))
+        (last if layer.file is None else general).update(_top(layer))
         for pattern, values in job_tables(layer).items():
             if job is not None and fnmatchcase(job, pattern):
-                found.update(values)
+                (by_pattern if is_pattern(pattern) else by_name).update(values)
+    found = {**general, **by_pattern, **by_name, **last}
     order = list(SETTINGS)
     return dict(sorted(found.items(), key=lambda item: order.index(setting_of(item[0]))))
 
@@ -96,7 +101,7 @@ def job_tables(layer: Layer) -> dict[str, dict[str, Found]]:
     if not isinstance(tables, dict):
         raise _wrong(layer, (JOBS,), f"{JOBS} must be a table, not {_type_of(tables)}", "write [jobs.NAME]")
     found = {}
-    for name in sorted(tables, key=lambda name: not _is_pattern(name)):
+    for name in sorted(tables, key=lambda name: not is_pattern(name)):
         keys = (JOBS, name)
         if _PATTERN.fullmatch(name) is None:
             raise _wrong(layer, keys, f"{dotted(keys)}: no job can have this name", "take A-Z a-z 0-9 . _ -, or * ? []")
@@ -116,7 +121,8 @@ def variables(found: Mapping[str, Found], setting: str) -> dict[str, str]:
     return {key.rpartition(".")[2]: str(each.value) for key, each in found.items() if setting_of(key) == setting}
 
 
-def _is_pattern(name: str) -> bool:
+def is_pattern(name: str) -> bool:
+    """True for the name of a table that stands for jobs of many names."""
     return not _WILD.isdisjoint(name)
 
 

@@ -6,6 +6,7 @@ each field; the JSON Schema in `docs/record.schema.json` is generated from here.
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +14,7 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
-from gravscope.quantity import Size, parse_percent, parse_size, parse_tasks, parse_weight, total_memory
+from gravscope.quantity import INFINITY, Size, parse_percent, parse_size, parse_tasks, parse_weight, total_memory
 from gravscope.settings import MEMSAFE_ENV
 
 SCHEMA_VERSION: Final = 1
@@ -69,7 +70,9 @@ class Limits:
             name: size if size is None else parse_size(str(size), memory, name) for name, size in sizes.items()
         }
         values["cpu_quota"] = values["tasks_max"] = None  # a field that is only the class's is not in the JSON
-        if cpu_quota is not None:
+        if cpu_quota in (INFINITY, math.inf):  # which takes back what is set elsewhere, and is in no record
+            values["cpu_quota"] = math.inf
+        elif cpu_quota is not None:
             quota = cpu_quota if isinstance(cpu_quota, str) else f"{cpu_quota}%"
             values["cpu_quota"] = parse_percent(quota, "cpu_quota")
         if tasks_max is not None:

@@ -3,8 +3,9 @@
 A project is the nearest folder upwards with a `gravscope.toml`, or with `[tool.gravscope]` in its pyproject.toml. Where
 a folder has both, both count: what stands in gravscope.toml is the stronger, so that it can hold what is this machine's
 own beside a pyproject.toml that everybody shares. Outside of any project, jobs belong to the user:
-`$XDG_STATE_HOME/gravscope/{jobs,logs}`. The user's own settings, for all projects, are in
-`$XDG_CONFIG_HOME/gravscope/config.toml`.
+`$XDG_STATE_HOME/gravscope/{jobs,logs}`. The user's own settings, for all projects and stronger than theirs, are in
+`$XDG_CONFIG_HOME/gravscope/config.toml`. A folder that is not absolute is the project's, whoever has set it: one of the
+user's that is relative leaves each project its own, so that a name never means another project's job.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ def find_project(cwd: Path, environ: Mapping[str, str]) -> Project:
     is due. What it holds for jobs is checked by `settings_for`: that must not stand in the way of ending one.
     """
     root, files = _nearest_settings(cwd)
-    layers = (*_users_settings(environ), *files, environment(environ))
+    layers = (*files, *_users_settings(environ), environment(environ))
     given = {key: str(found.value) for key, found in folders(layers).items()}
     base = root if root is not None else _state_home(environ) / "gravscope"
     return Project(

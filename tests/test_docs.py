@@ -1,7 +1,4 @@
-"""What the documents say is so: commands, options, fields, targets, links; and the READMEs' `sh` blocks really run.
-
-In the READMEs a fenced block marked `sh` is run, in order, in one bash; `console` and `text` blocks are not.
-"""
+"""What the documents say is so: commands, options, fields, targets, links. (That their commands run: `test_readme`.)"""
 
 from __future__ import annotations
 
@@ -14,15 +11,13 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from types import NoneType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import get_args, get_origin, get_type_hints
 
-import jsonschema
-import msgspec
 import pytest
 
 from gravscope import errors, model
 from gravscope.guard import MESSAGE
-from tests.support import REPOSITORY, Gravscope
+from tests.support import REPOSITORY
 
 READMES = [REPOSITORY / "README.md", REPOSITORY / "README.ja.md"]
 DOCS = [*READMES, *sorted((REPOSITORY / "docs").glob("*.md"))]
@@ -281,60 +276,3 @@ def test_relative_links_lead_somewhere(path: Path) -> None:
     files = [link.split("#")[0] for link in links if "://" not in link and not link.startswith("#")]
     assert [link for link in links if link.startswith("#") and link not in anchors] == []
     assert [file for file in files if not (path.parent / file).exists()] == []
-
-
-# the READMEs' commands, for real
-
-
-@pytest.fixture
-def bash(gravscope: Gravscope) -> Iterator[tuple[Gravscope, dict[str, str]]]:
-    """An environment with `gravscope` on PATH and no folders given; what is started in it is ended afterwards."""
-    tools = gravscope.folder / "tools"
-    tools.mkdir()
-    tool = tools / "gravscope"
-    tool.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m gravscope "$@"\n')
-    tool.chmod(0o755)
-    environ = {name: text for name, text in gravscope.environ.items() if not name.startswith("GRAVSCOPE_")}
-    folder = gravscope.folder / "folders"
-    folder.mkdir()
-    yield gravscope, {**environ, "PATH": f"{tools}:{environ['PATH']}", "TMPDIR": str(folder)}
-    for jobs_dir in folder.glob("*/tmp/jobs"):
-        gravscope.jobs_dir = jobs_dir
-        gravscope.clean_up()
-
-
-def test_the_readme_runs(bash: tuple[Gravscope, dict[str, str]]) -> None:
-    """The `sh` blocks of the README, pasted in order, do what the text around them says."""
-    gravscope, environ = bash
-    script = "".join(text for info, text in blocks(READMES[0]) if info == "sh")
-    done = subprocess.run(
-        ["bash", "-c", f"set -e\n{script}"],
-        env=environ,
-        cwd=gravscope.folder,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    for said in ("ready\ndone\n", "exit status 137", "Serving HTTP", "rate 50", "2 here", "998\n999\n"):
-        assert said in done.stdout, said
-    assert re.search("not guarded yet.*refused with exit status 1", done.stdout, re.DOTALL)
-    assert MESSAGE in done.stderr
-
-    (jobs_dir,) = (gravscope.folder / "folders").glob("*/tmp/jobs")
-    records = [json.loads(path.read_text()) for path in jobs_dir.glob("*.json")]
-    states = {record["name"]: record["state"] for record in records}
-    stopped = {
-        "greedy": "oom-killed",
-        "nap": "cancelled",
-        "web": "cancelled",
-        "stubborn": "cancelled",
-        "room": "cancelled",
-    }
-    assert states == {**dict.fromkeys(states, "succeeded"), **stopped}
-    schema: dict[str, Any] = json.loads(SCHEMA.read_text())
-    for record in records:
-        jsonschema.validate(record, schema)
-        assert msgspec.convert(record, model.JobRecord).id == record["id"]

@@ -41,21 +41,39 @@ def flat(table: dict[str, object]) -> dict[str, object]:
 def test_the_order_of_strength(
     users: dict[str, object], shared: dict[str, object], own: dict[str, object], given_by_variables: dict[str, str]
 ) -> None:
-    """Built in, the user's file, pyproject.toml, gravscope.toml, the environment; within a file what holds for all
-    jobs, then the patterns that fit as they stand there, then the job's name. Each overrides those before it, and only
-    in what it says; variables of a table one by one."""
+    """Built in; then, in each of pyproject.toml, gravscope.toml and the user's file, what holds for all jobs; then, in
+    each of them, the patterns that fit as they stand there; then the job's name; and the environment. Each overrides
+    those before it, and only in what it says; variables of a table one by one."""
     shell = environment({f"GRAVSCOPE_{key.upper()}": value for key, value in given_by_variables.items()})
-    layers = [Layer(users, USERS), Layer(shared, SHARED, ("tool", "gravscope")), Layer(own, OWN), shell]
+    layers = [Layer(shared, SHARED, ("tool", "gravscope")), Layer(own, OWN), Layer(users, USERS), shell]
     expected: dict[str, object] = {"grace": "10s", "launcher": "auto"}
-    for table in (users, shared, own):
+    for table in (shared, own, users):
         expected |= flat(table)
-        jobs = table["jobs"]
-        assert isinstance(jobs, dict)
-        for name in [*(name for name in jobs if name in PATTERNS), "fit"]:
-            expected |= flat(jobs.get(name, {}))
+    for wanted in (PATTERNS, ["fit"]):
+        for table in (shared, own, users):
+            jobs = table["jobs"]
+            assert isinstance(jobs, dict)
+            for name in jobs:
+                expected |= flat(jobs[name]) if name in wanted else {}
     expected |= given_by_variables
     found = {key: each.value for key, each in resolve(layers, "fit").items() if key.partition(".")[0] in (*KEYS, "env")}
     assert found == expected
+
+
+def test_what_is_said_of_a_name_wins_among_files() -> None:
+    """Name over pattern over all jobs, in whichever file; among equals the stronger file; and the environment over all
+    of them."""
+    weak = {"mem_high": "1G", "jobs": {"fit": {"mem_high": "2G"}, "f*": {"mem_max": "2G", "grace": "2s"}}}
+    strong = {"mem_high": "3G", "mem_max": "3G", "grace": "3s", "timeout": "3h", "jobs": {"*": {"grace": "4s"}}}
+    layers = [Layer(weak, SHARED), Layer(strong, USERS)]
+    found = {key: each.value for key, each in resolve(layers, "fit").items() if key in (*KEYS, "mem_max")}
+    assert found == {"mem_high": "2G", "mem_max": "2G", "timeout": "3h", "grace": "4s", "launcher": "auto"}
+    assert resolve(layers, "fit")["mem_high"].source.file == SHARED
+    assert resolve(layers, "fit")["grace"].source.file == USERS
+    assert resolve(layers, "other")["mem_high"].value == resolve(layers)["mem_high"].value == "3G"
+    by_name = Layer({"jobs": {"fit": {"mem_high": "5G"}}}, USERS)
+    assert resolve([*layers, by_name], "fit")["mem_high"].value == "5G"
+    assert resolve([*layers, environment({"GRAVSCOPE_MEM_HIGH": "6G"})], "fit")["mem_high"].value == "6G"
 
 
 def test_where_a_value_stands() -> None:

@@ -244,4 +244,5 @@ def test_limits_as_people_write_them(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     assert text == numbers
     assert (text.mem_high, text.mem_max, text.cpu_quota, text.io_weight) == (6 * GIB, 8 * GIB, 150.0, None)
+    assert Limits(cpu_quota="infinity") == Limits(cpu_quota=float("inf")) != Limits()
     assert {type(text.mem_max), type(numbers.mem_max)} == {int}

@@ -81,31 +81,51 @@ def test_the_nearest_settings_win(deep: Path, state: dict[str, str]) -> None:
 
 
 def test_its_own_file_beats_pyproject(deep: Path, state: dict[str, str]) -> None:
-    """In one folder both count, and what stands in gravscope.toml is the stronger, be it a job's own or not."""
-    (deep / "gravscope.toml").write_text('jobs_dir = "own"\nmem_high = "1G"\n')
+    """In one folder both count, and what stands in gravscope.toml is the stronger; but not over a job's own."""
+    (deep / "gravscope.toml").write_text('jobs_dir = "own"\nmem_high = "1G"\nmem_max = "3G"\n')
     (deep / "pyproject.toml").write_text(
-        '[tool.gravscope]\njobs_dir = "shared"\nlog_dir = "shared"\n[tool.gravscope.jobs.fit]\nmem_high = "2G"\n'
+        '[tool.gravscope]\njobs_dir = "shared"\nlog_dir = "shared"\nmem_max = "2G"\n'
+        '[tool.gravscope.jobs.fit]\nmem_high = "2G"\n'
     )
     found = find_project(deep, state)
     assert (found.jobs_dir, found.log_dir) == (deep / "own", deep / "shared")
-    assert found.settings_for("fit")["mem_high"].value == "1G"
+    assert (value(found, "mem_high"), value(found, "mem_max")) == ("1G", "3G")
+    assert found.settings_for("fit")["mem_high"].value == "2G"
 
 
 @pytest.mark.parametrize("config", [None, "", "relative", "/"])
-def test_the_users_file_is_the_weaker_one(
+def test_the_users_file_is_the_stronger_one(
     deep: Path, tmp_path: Path, state: dict[str, str], config: str | None
 ) -> None:
-    """$XDG_CONFIG_HOME where that is absolute, else ~/.config: it counts where the project says nothing."""
+    """$XDG_CONFIG_HOME where that is absolute, else ~/.config: it wins over what the project has for all jobs, folders
+    included, and not over what that has for one."""
     home = tmp_path / "config" if config == "/" else tmp_path / "home/.config"
     environ = state if config is None else {**state, "XDG_CONFIG_HOME": str(home) if config == "/" else config}
     (home / "gravscope").mkdir(parents=True)
     (home / "gravscope/config.toml").write_text('log_dir = "mine"\nmem_high = "1G"\nmem_max = "2G"\n')
     found = find_project(deep, environ)
     assert (found.root, found.log_dir) == (None, tmp_path / "state/gravscope/mine")
-    (deep / "gravscope.toml").write_text('mem_high = "3G"\n')
+    (deep / "gravscope.toml").write_text(
+        'log_dir = "its"\njobs_dir = "its"\nmem_high = "3G"\ngrace = "3s"\n[jobs.fit]\nmem_high = "4G"\n'
+    )
     found = find_project(deep, environ)
-    assert (found.jobs_dir, found.log_dir) == (deep / "tmp/jobs", deep / "mine")
-    assert (value(found, "mem_high"), value(found, "mem_max")) == ("3G", "2G")
+    assert (found.jobs_dir, found.log_dir) == (deep / "its", deep / "mine")
+    assert (value(found, "mem_high"), value(found, "mem_max"), value(found, "grace")) == ("1G", "2G", "3s")
+    fit = found.settings_for("fit")
+    assert (fit["mem_high"].value, fit["mem_max"].value) == ("4G", "2G")
+
+
+def test_a_relative_folder_of_the_users_is_each_projects_own(deep: Path, tmp_path: Path, state: dict[str, str]) -> None:
+    """So that a name means no other project's job; one at home, and an absolute one, take the jobs of all of them."""
+    users = tmp_path / "home/.config/gravscope/config.toml"
+    users.parent.mkdir(parents=True)
+    users.write_text('jobs_dir = ".jobs"\nlog_dir = "~/logs"\n')
+    for root in (deep, deep.parent):
+        (root / "gravscope.toml").write_text('log_dir = "its"\n')
+        found = find_project(root, state)
+        assert (found.jobs_dir, found.log_dir) == (root / ".jobs", tmp_path / "home/logs")
+    users.write_text('jobs_dir = "/all/jobs"\n')
+    assert find_project(deep, state).jobs_dir == Path("/all/jobs")
 
 
 def test_without_a_home_there_are_no_settings_of_the_users(

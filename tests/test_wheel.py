@@ -49,7 +49,7 @@ def main() -> int:
     try:
         job: Job = submit(
             ["python", Path("fit.py")], name="fit", limits=limits, env={"A": "b"}, env_file=Path(".env"), cwd="/",
-            timeout="2h", grace=10, launcher="session", oom_policy="continue", memsafe=True, unique=True,
+            timeout="2h", grace=10, launcher="session", oom_policy="continue", memsafe=True, unique=True, notify=True,
         )
         same: Job = submit("seq 3 | tail -n 1", shell=True, limits=job.record.limits)
         status: int = job.wait(timeout=3.5) or same.wait("1m")
@@ -63,7 +63,9 @@ def main() -> int:
         return error.exit_code
     record: JobRecord = job.record
     ended: bool = job.state == "cancelled" or job.cancel(grace="1s") == "succeeded" or not job.live
-    path: Path = job.log_path
+    still: bool = job.pause().paused or job.resume().paused or job.limit(Limits(cpu_quota="infinity"), force=True).live
+    again: Job = job.rerun(name="again", limits=limits, env={"A": "b"}, cwd=Path("/"), timeout=3, notify=still)
+    path: Path = again.log_path
     texts: list[str] = [job.id, job.name, job.log(), job.log(10), gravscope.__version__, record.state, str(path)]
     found: list[Job] = [*jobs(), *jobs("fit"), *jobs(live=True), Job("fit"), *gravscope.jobs()]
     return status if ended else len(found) + len(texts)
@@ -77,6 +79,8 @@ MISUSES = {
     "gravscope.Limits(mem_high=[])": "arg-type",
     'gravscope.Job("x").state == "done"': "comparison-overlap",
     'gravscope.Job("x").wait().real.x': "attr-defined",
+    'gravscope.Job("x").limit(mem_max="6G")': "call-arg",
+    'gravscope.Job("x").rerun(shell=True)': "call-arg",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import time
@@ -31,6 +32,12 @@ def limit(store: Store, job_id: str, limits: Limits, environ: Mapping[str, str],
     changed = {name: value for name, value in msgspec.to_builtins(limits).items() if value is not None}
     if not changed:
         raise UsageError("no limit to change", f"type: gravscope limit {job_id} --mem-high 8G")
+    if limits.cpu_quota == math.inf:
+        # its supervisor would not take that for a change
+        raise UsageError(
+            "--cpu-quota: a job that runs cannot get rid of one",
+            f"give it all there is: {100 * (os.cpu_count() or 1)}%",
+        )
     refuse_foreign(store, job_id, "limit")
     store.read(job_id)  # before a lock is laid beside a record that is not ours to read
     with store.cancelling(job_id):

@@ -19,6 +19,7 @@ from gravscope.outcome import Evidence, decide
 from gravscope.store import Store, each_readable
 
 UNSUPERVISED = "its supervisor is gone; it still runs, and how it ends will not be known for certain"
+UNTOLD = "nobody is told of its end: its supervisor was to do that"
 WAS_UNSUPERVISED = "its supervisor was gone before it ended"
 # seconds that the journal may take
 JOURNAL = 10.0
@@ -184,8 +185,15 @@ def unsupervised(store: Store, record: JobRecord) -> JobRecord:
             record.warnings.append(f"without its supervisor nobody keeps {' and '.join(unheld)}")
         if record.enforcement == "watch":
             record.enforcement = "none"
+        _untold(record)
         store.write(record)
     return record
+
+
+def _untold(record: JobRecord) -> None:
+    """Whoever settles a job cannot tell in its supervisor's stead: whom, and how, it alone was handed."""
+    if record.notify and UNTOLD not in record.warnings:
+        record.warnings.append(UNTOLD)
 
 
 def conclude(store: Store, record: JobRecord) -> None:
@@ -206,6 +214,7 @@ def conclude(store: Store, record: JobRecord) -> None:
         record.cancel = cancel.as_recorded()
     record.ended, record.paused, record.throttled = now(), False, False
     record.warnings = [WAS_UNSUPERVISED if warning == UNSUPERVISED else warning for warning in record.warnings]
+    _untold(record)
     store.write(record)
 
 

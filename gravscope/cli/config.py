@@ -11,7 +11,7 @@ from gravscope.actions.hide import HIDDEN, hide_in_word, is_secret_name
 from gravscope.cli import one_line
 from gravscope.cli.output import columns, cut, print_json, width
 from gravscope.ids import check_name
-from gravscope.layers import JOBS, Found, Source, job_tables, setting_of
+from gravscope.layers import JOBS, Found, Source, is_pattern, job_tables, setting_of
 from gravscope.project import Project, here
 from gravscope.settings import SETTINGS, Value
 from gravscope.tomlfile import dotted
@@ -41,12 +41,13 @@ def config(
 
 
 def _of_jobs(project: Project) -> dict[str, dict[str, Found]]:
-    """What is set for jobs of certain names or patterns of names, each from the strongest layer that sets it."""
+    """What is set for jobs of certain names or patterns of names, each from the strongest layer that sets it; names
+    last, for they are stronger."""
     merged: dict[str, dict[str, Found]] = {}
     for layer in project.layers:
         for pattern, values in job_tables(layer).items():
             merged.setdefault(pattern, {}).update(values)
-    return merged
+    return dict(sorted(merged.items(), key=lambda item: not is_pattern(item[0])))
 
 
 def as_json(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from gravscope import model
+from gravscope.actions.settle import UNTOLD
 from tests.support import PATIENCE, REPOSITORY, Gravscope, ManagedGravscope, alive, until
 from tests.webhook import SECRET, Receiver, serving
 
@@ -237,6 +239,57 @@ def test_gravscope_may_be_gone_by_then(gravscope: Gravscope, webhook: Receiver) 
     assert (record["state"], record["exit_code"]) == ("failed", 5)
     assert entry["error"] == f"{copy}/gravscope/actions/notifier.py: No such file or directory"
     assert webhook.got == []
+
+
+def test_in_the_foreground(gravscope: Gravscope, webhook: Receiver) -> None:
+    """`run --fg --notify` ends as its command does, and its webhook gets one message, which says so."""
+    done = gravscope("run", "--fg", "-n", "front", "--notify", "--", "sh", "-c", "echo out; exit 7", env=told(webhook))
+    assert (done.returncode, done.stdout) == (7, "out\n")
+    (record,) = gravscope.records()
+    (entry,) = notified(gravscope, record["id"])
+    assert (record["foreground"], entry["channel"], entry["error"]) == (True, "webhook", None)
+    (text,) = webhook.texts()
+    assert text.startswith("gravscope: front failed (exit status 7) after ")
+
+
+def test_without_its_supervisor_nobody_is_told_and_the_record_says_so(gravscope: Gravscope, webhook: Receiver) -> None:
+    """SIGKILL for the supervisor: the record says at once, and once, that nobody will be told; so it is at the end, and
+    `show` passes it on. A job that was to tell nobody has no such line."""
+    go = gravscope.folder / "go"
+    words = ("--", "bash", "-c", f"until [ -e {go} ]; do sleep 0.05; done; exit 3")
+    loud = gravscope.start("-n", "loud", "--notify", *words, env=told(webhook))
+    quiet = gravscope.start("-n", "quiet", *words, env=told(webhook))
+    for job in (loud, quiet):
+        _kill(gravscope.record(job)["supervisor_pid"])
+    assert gravscope("status").returncode == 0
+    assert (gravscope.record(loud)["state"], UNTOLD in gravscope.record(loud)["warnings"]) == ("running", True)
+    go.touch()
+    commands = [gravscope.record(job)["pid"] for job in (loud, quiet)]
+    until(lambda: not any(map(alive, commands)), "the end of both commands")
+    assert (UNTOLD in gravscope("show", loud).stdout, UNTOLD in gravscope("show", quiet).stdout) == (True, False)
+    record = gravscope.record(loud)
+    assert (record["state"], record["notify"], record["notified"]) == ("lost", True, [])
+    assert record["warnings"].count(UNTOLD) == 1
+    assert UNTOLD not in gravscope.record(quiet)["warnings"]
+    assert webhook.got == []
+
+
+def test_a_supervisor_that_is_gone_with_its_job(gravscope: Gravscope, webhook: Receiver) -> None:
+    """Both killed at once, as by a crash: whoever looks first writes that nobody was told."""
+    job = gravscope.start("--notify", "--", "sleep", "1000", env=told(webhook))
+    record = gravscope.record(job)
+    _kill(record["supervisor_pid"])
+    _kill(record["pid"])
+    assert UNTOLD in gravscope("show", job).stdout
+    record = gravscope.record(job)
+    assert (record["state"], record["warnings"].count(UNTOLD), record["notified"]) == ("lost", 1, [])
+    assert webhook.got == []
+
+
+def _kill(pid: int) -> None:
+    """Ends it at once, and returns when it has ended."""
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: not alive(pid), f"the end of {pid}")
 
 
 def test_run_again_is_told_again(gravscope: Gravscope, webhook: Receiver) -> None:

@@ -44,10 +44,10 @@ def environment_of(gravscope: Gravscope, *words: str) -> dict[str, str]:
 
 
 def test_every_place_in_its_order(gravscope: Gravscope) -> None:
-    """The user's file, pyproject.toml, gravscope.toml, the environment, options: each wins over those before it, and
+    """pyproject.toml, gravscope.toml, the user's file, the environment, options: each wins over those before it, and
     what it does not name is left to them. `config` says the same as the record, and where it comes from."""
     names = ["mem_high", "mem_max", "swap_max", "timeout", "grace"]
-    places = enumerate(["users", "shared", "own"])
+    places = enumerate(["shared", "own", "users"])
     write(
         gravscope,
         **{place: "".join(f"{name} = {100 + number}_000_000\n" for name in names[number:]) for number, place in places},
@@ -61,8 +61,34 @@ def test_every_place_in_its_order(gravscope: Gravscope) -> None:
     settings = shown(gravscope, "fit", env=environ)["settings"]
     assert [settings[name]["value"] for name in names] == ["100000000", "101000000", "102000000", "200", "200"]
     files = [Path(settings[name]["file"]).name for name in names[:3]]
-    assert files == ["config.toml", "pyproject.toml", "gravscope.toml"]
+    assert files == ["pyproject.toml", "gravscope.toml", "config.toml"]
     assert [settings[name]["variable"] for name in names[3:]] == ["GRAVSCOPE_TIMEOUT", "GRAVSCOPE_GRACE"]
+
+
+def test_a_users_general_default_leaves_a_projects_job_alone(gravscope: Gravscope) -> None:
+    """What is said of a job's name wins over a pattern's and that over what is said of all, in whichever file; the
+    record has it, and `config` says from where. The environment wins over a job's table, too."""
+    write(
+        gravscope,
+        shared='[tool.gravscope.jobs.fit]\nmem_max = "3G"\n[tool.gravscope.jobs."f*"]\ntimeout = 30\ngrace = 30\n',
+        own='[jobs."f*"]\ngrace = 40\n',
+        users='mem_max = "1G"\ntimeout = 10\ngrace = 10\n[jobs."*"]\nmem_max = "2G"\n',
+    )
+    record = gravscope.record(gravscope.start("-n", "fit", "--", "true"))
+    assert (record["limits"]["mem_max"], record["timeout"], record["grace"]) == (3 * GIB, 30, 40)
+    settings = shown(gravscope, "fit")["settings"]
+    sources = [(Path(settings[name]["file"]).name, settings[name]["table"]) for name in ("mem_max", "timeout", "grace")]
+    assert sources == [
+        ("pyproject.toml", "tool.gravscope.jobs.fit"),
+        ("pyproject.toml", 'tool.gravscope.jobs."f*"'),
+        ("gravscope.toml", 'jobs."f*"'),
+    ]
+    other = gravscope.record(gravscope.start("-n", "other", "--", "true", env={"GRAVSCOPE_GRACE": "50"}))
+    assert (other["limits"]["mem_max"], other["timeout"], other["grace"]) == (2 * GIB, 10, 50)
+    fit = gravscope.record(gravscope.start("-n", "fit", "--", "true", env={"GRAVSCOPE_MEM_MAX": "5G"}))
+    assert fit["limits"]["mem_max"] == 5 * GIB
+    headings = [line for line in gravscope("config").stdout.splitlines() if line.startswith("[")]
+    assert headings == ['[jobs."f*"]', '[jobs."*"]', "[jobs.fit]"]
 
 
 def test_defaults_of_a_job_reach_its_record(gravscope: Gravscope) -> None:
@@ -204,9 +230,9 @@ def test_config_shows_every_setting_and_where_it_stands(gravscope: Gravscope) ->
     """Key, value and place; the tables of jobs below, or with a name what such a job would get. Secrets are hidden."""
     write(
         gravscope,
-        own='mem_high = "6G"\n[jobs."rep6_*"]\ntimeout = 90\n',
+        own='mem_high = "6G"\n[jobs."rep6_*"]\ntimeout = 80\ngrace = "1s"\n',
         shared='env = { API_TOKEN = "hunter2", PLACE = "銀河", RED = "\\u001b[31m\\n" }\n',
-        users='grace = "30s"\n[jobs."rep6_*"]\ntimeout = 80\ngrace = "1s"\n',
+        users='grace = "30s"\n[jobs."rep6_*"]\ntimeout = 90\n',
     )
     environ = {"GRAVSCOPE_MEM_MAX": "8G", "HOME": str(gravscope.folder)}
     done = gravscope("config", env=environ)
@@ -224,12 +250,12 @@ def test_config_shows_every_setting_and_where_it_stands(gravscope: Gravscope) ->
         "env.RED \\x1b[31m\\n pyproject.toml",
     ):
         assert line in lines
-    assert lines[-3:-1] == ['[jobs."rep6_*"]', 'timeout 90 gravscope.toml:jobs."rep6_*"']
-    assert lines[-1].startswith("grace 1s …")
-    assert lines[-1].endswith('/gravscope/config.toml:jobs."rep6_*"')
+    assert (lines[-3], lines[-1]) == ('[jobs."rep6_*"]', 'grace 1s gravscope.toml:jobs."rep6_*"')
+    assert lines[-2].startswith("timeout 90 …")
+    assert lines[-2].endswith('/gravscope/config.toml:jobs."rep6_*"')
     assert {setting_of(line.split()[0]) for line in lines[1:-3]} == set(SETTINGS)
     named = [" ".join(line.split()) for line in gravscope("config", "rep6_ab", env=environ).stdout.splitlines()]
-    assert 'timeout 90 gravscope.toml:jobs."rep6_*"' in named
+    assert 'grace 1s gravscope.toml:jobs."rep6_*"' in named
     assert not any(line.startswith("[") for line in named)
     assert "hunter2" not in done.stdout + json.dumps(shown(gravscope, env=environ))
 
@@ -240,7 +266,8 @@ def test_config_as_json(gravscope: Gravscope) -> None:
     own = gravscope.folder / "pyproject.toml"
     found = shown(gravscope, env={"GRAVSCOPE_LOG_DIR": ""})
     assert (found["project"], found["name"]) == (str(gravscope.folder), None)
-    assert found["files"][1:] == [str(own), str(gravscope.folder / "gravscope.toml")]
+    assert found["files"][:2] == [str(own), str(gravscope.folder / "gravscope.toml")]
+    assert found["files"][2:] == [str(gravscope.folder / "config/gravscope/config.toml")]
     at_home = {"from": "environment", "file": None, "table": None, "variable": "GRAVSCOPE_JOBS_DIR"}
     assert found["settings"]["jobs_dir"] == {"value": str(gravscope.jobs_dir), **at_home}
     in_file = {"from": "file", "file": str(own), "variable": None}

@@ -8,7 +8,7 @@ declare -A package_of=(
   [linux.uml]=user-mode-linux [insmod]=kmod [tmux]=tmux [jq]=jq [pkg-config]=pkg-config [gcc]=gcc
   [systemd-run]=systemd [dbus-daemon]=dbus-user-session [setpriv]=util-linux [ps]=procps [git]=git
   [mkfs.btrfs]=btrfs-progs [mkfs.xfs]=xfsprogs [mkfs.ext4]=e2fsprogs
-  [less]=less [zsh]=zsh [fish]=fish [mandoc]=mandoc
+  [less]=less [vim.tiny]=vim-tiny [zsh]=zsh [fish]=fish [mandoc]=mandoc
 )
 missing=()
 for tool in "${!package_of[@]}"; do

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,7 +20,11 @@ class Screen:
     In it `$G` is gravscope, with the folders of `gravscope`.
     """
 
-    def __init__(self, gravscope: Gravscope) -> None:
+    patience = 30.0
+
+    def __init__(
+        self, gravscope: Gravscope, size: tuple[int, int] = (COLUMNS, LINES), environ: Mapping[str, str] | None = None
+    ) -> None:
         self.gravscope = gravscope
         self.number = 1
         self.socket = gravscope.folder / "tmux"
@@ -32,9 +36,10 @@ class Screen:
             "TERM": "screen",
             "LESS": "",
             "SHELL": "/bin/sh",
+            **(environ or {}),
         }
-        size = ("-x", str(COLUMNS), "-y", str(LINES))
-        self.tmux("-f", "/dev/null", "new-session", "-d", *size, "exec bash --norc --noprofile -i")
+        window = ("-x", str(size[0]), "-y", str(size[1]))
+        self.tmux("-f", "/dev/null", "new-session", "-d", *window, "exec bash --norc --noprofile -i")
         self.tmux("set-option", "-g", "remain-on-exit", "on")
         self.status()
 
@@ -75,7 +80,7 @@ class Screen:
             return re.search(pattern, shown, re.MULTILINE)
 
         try:
-            return until(found, f"{pattern!r} on the screen", patience=30)
+            return until(found, f"{pattern!r} on the screen", patience=self.patience)
         except AssertionError as error:
             raise AssertionError(f"{error}; it shows\n{shown}") from None
 

@@ -14,7 +14,7 @@ from gravscope import commands, host
 from gravscope.actions.logs import follow_log, read_log
 from gravscope.actions.owner import look
 from gravscope.cli import one_line
-from gravscope.cli.output import has_escapes, print_json, store_here
+from gravscope.cli.output import has_escapes, note, print_json, store_here
 from gravscope.cli.status import in_short
 from gravscope.clock import age
 from gravscope.errors import UnsupportedError, UsageError
@@ -38,13 +38,27 @@ def logs(
     elif follow and json:
         raise UsageError("--follow never ends a JSON text", "leave one of them away")
     elif follow:
-        show_growing(store, record.id, lines)
+        _follow(store, record.id, lines)
     elif json:
         text = b"".join(read_log(record, lines)).decode("utf-8", "backslashreplace")
         print_json({"id": record.id, "log_file": record.log_file, "text": text})
     else:
         for block in read_log(record, lines):
             sys.stdout.buffer.write(block)
+
+
+def _follow(store: Store, job_id: str, lines: int | None) -> None:
+    """Whoever sits at a terminal is told how the job ended, or that Ctrl-C has not ended it."""
+    try:
+        show_growing(store, job_id, lines)
+    except KeyboardInterrupt:
+        if sys.stderr.isatty() and look(store, job_id).live:
+            print(file=sys.stderr)  # the terminal has shown ^C
+            note(f"{job_id} goes on; to end it: gravscope cancel {job_id}")
+        raise
+    if sys.stderr.isatty():
+        record = look(store, job_id)
+        note(f"{job_id}: {record.state}: {record.reason}")
 
 
 def show_growing(store: Store, job_id: str, lines: int | None = None) -> None:

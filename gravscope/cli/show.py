@@ -16,10 +16,10 @@ from gravscope.actions.status import Standing, standing
 from gravscope.cli import one_line
 from gravscope.cli.output import coloured, is_coloured, print_json, store_here
 from gravscope.cli.status import as_json, colour_of, state_of
-from gravscope.model import JobRecord, Limits, Notified
+from gravscope.model import JobRecord, Limits
 from gravscope.outcome import signal_name
 from gravscope.progress import Progress
-from gravscope.quantity import format_duration, format_size
+from gravscope.quantity import Size, format_duration, format_size
 
 _BAR = 30
 
@@ -76,16 +76,20 @@ def _asked(record: JobRecord) -> list[str]:
 
 def limits_in_words(limits: Limits) -> list[str]:
     """Each limit that is set, as `memory high 6G`."""
-    named = [
-        ("memory high", limits.mem_high and format_size(limits.mem_high)),
-        ("memory max", limits.mem_max and format_size(limits.mem_max)),
-        ("swap max", None if limits.swap_max is None else format_size(limits.swap_max)),
+    sizes = [("memory high", limits.mem_high), ("memory max", limits.mem_max), ("swap max", limits.swap_max)]
+    others = [
         ("CPU quota", limits.cpu_quota and f"{limits.cpu_quota:g}%"),
         ("CPU weight", limits.cpu_weight and str(limits.cpu_weight)),
         ("IO weight", limits.io_weight and str(limits.io_weight)),
         ("tasks max", limits.tasks_max and str(limits.tasks_max)),
     ]
-    return [f"{name} {value}" for name, value in named if value]
+    given = [_amount(name, size) for name, size in sizes if size is not None]
+    return given + [f"{name} {value}" for name, value in others if value]
+
+
+def _amount(name: str, size: Size) -> str:
+    """`memory high 6G`; a job that has no swap at all mostly never asked about it, and is told so in words."""
+    return "no swap" if (name, size) == ("swap max", 0) else f"{name} {format_size(size)}"
 
 
 def _holds(record: JobRecord) -> list[str]:
@@ -100,9 +104,7 @@ def _holds(record: JobRecord) -> list[str]:
     if record.enforcement == "kernel":
         held = record.effective or {}
         names = [("mem_high", "memory high"), ("mem_max", "memory max"), ("swap_max", "swap max")]
-        parts = [
-            f"{title} {format_size(int(held[name] or 0))}" for name, title in names if isinstance(held.get(name), int)
-        ]
+        parts = [_amount(title, int(held[name] or 0)) for name, title in names if isinstance(held.get(name), int)]
         lines.append(f"the kernel holds {', '.join(parts)}")
     elif record.enforcement == "watch":
         lines.append("the kernel holds no memory limit: gravscope's watch kills the job at memory max")
@@ -139,16 +141,13 @@ def _happened(record: JobRecord, memory: int | None, seconds: float | None) -> l
         lines.append(f"cancel asked for by {record.cancel.by}, {_clock(record.cancel.requested)}")
         lines += [f"  {step.step}" + (f": {step.error}" if step.error else "") for step in record.cancel.steps]
     for told in record.notified:
-        lines.append(f"{told.channel} told {_clock(told.at)}" if told.error is None else _in_vain(told))
+        how = f"told {_clock(told.at)}" if told.error is None else f"could not be told {_clock(told.at)}: {told.error}"
+        lines.append(f"notify: {told.channel} {how}")
     if record.pid is not None:
         beside = f", supervisor {record.supervisor_pid}" if record.supervisor_pid else ""
         group = f", process group {record.pgid}" if record.pgid else ""
         lines.append(f"pid {record.pid}{group}{beside}")
     return [*lines, f"log {record.log_file}"]
-
-
-def _in_vain(told: Notified) -> str:
-    return f"{told.channel} could not be told {_clock(told.at)}: {told.error}"
 
 
 def in_full(progress: Progress) -> str:
@@ -171,8 +170,8 @@ def _next(record: JobRecord) -> list[str]:
         return [f"gravscope resume {record.id}", f"gravscope cancel {record.id}"]
     if record.throttled:
         return [
-            f"gravscope limit {record.id} --mem-high {_more(record)}    to give it room",
-            f"gravscope cancel {record.id}    to end it; without swap it may crawl like this for ever",
+            f"gravscope limit {record.id} --mem-high {_more(record)}    # to give it room",
+            f"gravscope cancel {record.id}    # to end it; without swap it may crawl like this for ever",
         ]
     if record.live:
         return [f"gravscope logs -f {record.id}", f"gravscope cancel {record.id}"]
@@ -186,9 +185,9 @@ def _next_of_ended(record: JobRecord) -> list[str]:
     if doubt_about(record) is not None:
         return ["mend what is said above, and run it again"] if record.state == "never-started" else [logs]
     if record.state == "never-started":
-        return [f"{again}    once what is said above is mended"]
+        return [f"{again}    # once what is said above is mended"]
     if record.state == "timed-out":
-        return [logs, f"{again} --timeout TIME    to give it longer"]
+        return [logs, f"{again} --timeout TIME    # to give it longer"]
     return [logs] if record.state == "succeeded" else [logs, again]
 
 
@@ -197,7 +196,7 @@ def _with_more(record: JobRecord) -> str:
     if not isinstance(record.limits.mem_max, int) or doubt_about(record) is not None:
         return "run it again with a higher --mem-max, or with less to do at once"
     more = f"{record.limits.mem_max * 2 >> 20}M"
-    return f"gravscope rerun {record.id} --mem-max {more}    or with less to do at once"
+    return f"gravscope rerun {record.id} --mem-max {more}    # or give it less to do at once"
 
 
 def _more(record: JobRecord) -> str:

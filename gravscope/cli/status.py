@@ -32,6 +32,7 @@ from gravscope.cli.output import (
 from gravscope.errors import GravscopeError, UsageError
 from gravscope.model import JobRecord
 from gravscope.progress import Progress
+from gravscope.project import here
 from gravscope.quantity import format_duration, format_size
 from gravscope.store import Store
 
@@ -61,13 +62,22 @@ def status(
     if standings:
         print(table(standings, width(), colour=is_coloured(sys.stdout)))
     elif not found:
-        print(f"no jobs yet in {store.jobs_dir}")
+        _tell_none(store)
     for item in found:
         if isinstance(item, GravscopeError):
             complain(str(item))
         elif UNWRITTEN in item.record.warnings:
             note(f"{item.record.id}: {UNWRITTEN}; type: df {store.jobs_dir}")
     return _exit_status(found) if jobs else 0
+
+
+def _tell_none(store: Store) -> None:
+    """That there is no job here; whoever sits at a terminal is told how to start one, and why one may be missing."""
+    print(f"no jobs yet in {store.jobs_dir}")
+    if sys.stderr.isatty():
+        note("start one: gravscope run -n NAME -- COMMAND…")
+        if here().root is None:
+            note("the jobs of a project are listed in its folder, and below it")
 
 
 def _exit_status(found: list[Standing | GravscopeError]) -> int:

@@ -12,6 +12,7 @@ import pytest
 
 from tests.support import Gravscope, ManagedGravscope, alive, until
 from tests.terminal import Screen, screen_for, waiting
+from tests.vim import use_vim
 
 # says so, and goes on until the end of its input, whatever else it is told
 DEAF = "trap 'echo caught' INT TSTP; echo ready; until read -t 1 x; [ $? -le 128 ]; do :; done; exit 5"
@@ -94,6 +95,11 @@ def test_less_is_usable(either: Screen) -> None:
     assert "line 11" not in either.text()
     record = only_record(either.gravscope)
     assert (record["state"], record["exit_code"], record["warnings"]) == ("succeeded", 0, [])
+
+
+def test_vim_is_usable(either: Screen) -> None:
+    """An editor takes keys, follows its window, writes; and the exit status is its own, 0 of :wq and 1 of :cq."""
+    use_vim(either)
 
 
 def test_ctrl_c_is_the_commands(either: Screen) -> None:

@@ -104,7 +104,8 @@ def test_a_bad_record_hides_no_other(gravscope: Gravscope) -> None:
 
 def test_no_jobs_yet(gravscope: Gravscope) -> None:
     """Without any job it says where it looked; with --json it is an empty list."""
-    assert gravscope("status").stdout == f"no jobs yet in {gravscope.jobs_dir}\n"
+    done = gravscope("status")
+    assert (done.stdout, done.stderr) == (f"no jobs yet in {gravscope.jobs_dir}\n", "")
     assert json.loads(gravscope("status", "--json").stdout) == []
 
 
@@ -224,7 +225,8 @@ def test_colour_only_on_a_terminal_that_wants_it(gravscope: Gravscope, words: tu
 
 
 def test_following_tells_the_title_and_leaves_the_output_alone(gravscope: Gravscope) -> None:
-    """On a terminal its title says how far the job is, and is put back; what the job writes is not touched anywhere."""
+    """On a terminal its title says how far the job is, and is put back, and the end is told; what the job writes is not
+    touched anywhere."""
     go = gravscope.folder / "go"
     wait = f"until [ -e {go} ]; do sleep 0.05; done"
     job = gravscope.start("-n", "fit", "--", "bash", "-c", f"echo one; echo '3/9 | ETA=5m'; {wait}; echo two")
@@ -242,8 +244,9 @@ def test_following_tells_the_title_and_leaves_the_output_alone(gravscope: Gravsc
     shown += following.stdout.read()
     assert following.wait() == 0
     assert b"\x1b[22;2t\x1b]2;33% 5m00s fit\x07" in shown
-    assert shown.rstrip().endswith(b"\x1b[23;2t")
+    assert shown.index(b"\x1b[23;2t") > shown.index(b"two\r\n")
     rest = re.sub(rb"\x1b\[2[23];2t|\x1b\]2;[^\x07]*\x07", b"", shown)
-    assert rest == b"one\r\n3/9 | ETA=5m\r\ntwo\r\n"
-    assert gravscope("logs", "-f", job).stdout == "one\n3/9 | ETA=5m\ntwo\n"
+    assert rest.decode() == f"one\r\n3/9 | ETA=5m\r\ntwo\r\ngravscope: {job}: succeeded: exit status 0\r\n"
+    done = gravscope("logs", "-f", job)
+    assert (done.stdout, done.stderr) == ("one\n3/9 | ETA=5m\ntwo\n", "")
     assert "\x1b" not in on_terminal(gravscope, "logs", "-f", job), "it has ended"

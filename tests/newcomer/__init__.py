@@ -1,0 +1,1 @@
+"""A newcomer's hour: what is typed, what the terminal shows, and that it still does."""

@@ -1,7 +1,8 @@
 """`python -m tests.actions.race FOLDER LAUNCHER KIND ROUNDS SEED`: cancels against natural ends, job after job.
 
 Each waits for a FIFO to be closed and then ends with exit status 0. That and a cancel come at nearly the same
-moment: the one that came first last time comes a little later the next. A round is one line of JSON.
+moment, either of them first: the one that came first last time comes a little later the next. So both do come first,
+however much faster than the other one is on a busy machine. A round is one line of JSON.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import os
 import random
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +29,9 @@ KINDS = {
     "trap": ["sh", "-c", 'trap "exit 7" TERM; read -r _ <"$0"; exit 0'],
     "saves": ["sh", "-c", 'trap "exit 0" TERM; read -r _ <"$0"; exit 1'],
 }
-# seconds between the cancel and the end that follows it: at first, and the least and most by which that changes
-FIRST, LEAST, MOST = 0.005, 0.0, 0.05
+# seconds from the cancel to the end: at first, by how much that changes from round to round, and how far it may go;
+# below 0 the cancel is that much later
+FIRST, STEP, JITTER, MOST = 0.005, 0.0005, 0.001, 0.2
 
 
 def one(project: Project, fifo: Path, launcher: LauncherName, kind: str, delay: float) -> tuple[JobRecord, str]:
@@ -40,11 +43,12 @@ def one(project: Project, fifo: Path, launcher: LauncherName, kind: str, delay: 
     cancelled = threading.Event()
 
     def end() -> None:
-        cancelled.wait(None if kind == "saves" else delay)
+        cancelled.wait(None if kind == "saves" else max(0.0, delay))
         os.close(writer)
 
     ending = threading.Thread(target=end)
     ending.start()
+    time.sleep(max(0.0, -delay))
     store = Store(project.jobs_dir)
     done = cancel(store, record.id, dict(os.environ))
     text = store.record_path(record.id).read_text()
@@ -74,9 +78,9 @@ def main(folder: Path, launcher: LauncherName, kind: str, rounds: int, seed: int
     os.mkfifo(fifo)
     delay = FIRST
     for _ in range(rounds):
-        record, text = one(project, fifo, launcher, kind, max(0.0, delay * random.uniform(0.7, 1.3)))  # noqa: S311 (no secret)
+        record, text = one(project, fifo, launcher, kind, delay + random.uniform(-JITTER, JITTER))  # noqa: S311 (no secret)
         ended_first = record.state == "succeeded"
-        delay = min(MOST, max(LEAST, delay + (0.0005 if ended_first else -0.0005)))
+        delay = min(MOST, max(-MOST, delay + (STEP if ended_first else -STEP)))
         print(json.dumps(summary(record, text)), flush=True)
 
 

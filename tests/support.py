@@ -110,10 +110,14 @@ class Gravscope:
         return [json.loads(path.read_text()) for path in self.jobs_dir.glob("*.json")]
 
     def ended(self, job_id: str) -> dict[str, Any]:
-        """The record once it says that the job has ended."""
-        return until(
-            lambda: record if (record := self.record(job_id))["ended"] is not None else None, f"the end of {job_id}"
-        )
+        """The record once it says that the job has ended, and its supervisor, which removes what stood beside it, is
+        gone as well."""
+        from gravscope import proc  # noqa: PLC0415 (collection does not need it)
+
+        record = until(lambda: found if (found := self.record(job_id))["ended"] is not None else {}, f"end of {job_id}")
+        supervisor = record["supervisor_pid"], record["supervisor_start_ticks"]
+        until(lambda: not proc.is_process(*supervisor), f"the end of the supervisor of {job_id}")
+        return record
 
     def log(self, job_id: str) -> str:
         """What the job has written so far."""

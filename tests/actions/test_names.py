@@ -18,7 +18,7 @@ from gravscope.errors import UsageError
 from gravscope.ids import check_name
 from gravscope.store import Store
 from tests.fake_clock import FakeClock
-from tests.support import Gravscope, ManagedGravscope
+from tests.support import Gravscope, ManagedGravscope, until
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 NAMES = st.text(max_size=130) | st.from_regex(r"[A-Za-z0-9_.\-/\\@:%]{1,110}", fullmatch=True)
@@ -137,7 +137,8 @@ def test_jobs_of_one_name_and_second_in_two_folders(managed: ManagedGravscope, c
         assert managed.systemctl("is-active", units[1]).stdout.strip() == "active"
     finally:
         managed("cancel", "same", env=other)
-    assert managed.systemctl("is-active", units[1]).stdout.strip() == "inactive"
+    # which it is some moments after its job has ended
+    until(lambda: managed.systemctl("is-active", units[1]).stdout.strip() == "inactive", "the end of its unit")
 
 
 def read_unit(path: Path) -> str:

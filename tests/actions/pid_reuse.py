@@ -154,6 +154,14 @@ def environment(pid: int) -> str:
         return ""
 
 
+def leads_a_session(pid: int) -> bool:
+    """True for the first process of a session; False for one that is gone."""
+    try:
+        return os.getsid(pid) == pid
+    except ProcessLookupError:
+        return False
+
+
 def all_gone(folder: Path, *verbs: tuple[str, ...]) -> Case:
     """Supervisor and command killed, both numbers recycled."""
     case = Case(folder, "sleep", "1000")
@@ -179,9 +187,7 @@ def supervisor_gone(folder: Path) -> Case:
 def command_gone(folder: Path, *killed: str) -> Case:
     """The command has ended, and a child of it, in a group of its own, has not."""
     case = Case(folder, "bash", "-c", LEAVER)
-    until(lambda: len(case.members()) >= 2, "the child")
-    child = [pid for pid in case.members() if Path(f"/proc/{pid}/comm").read_text() == "sleep\n"]
-    until(lambda: any(os.getsid(pid) == pid for pid in child), "the child's own session")
+    until(lambda: any(leads_a_session(pid) for pid in case.members()), "the child, in a session of its own")
     if killed:
         case.kill(*killed)
     (folder / "go").touch()

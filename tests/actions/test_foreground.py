@@ -272,7 +272,8 @@ def test_what_has_left_the_terminal_goes_on(screen: Screen) -> None:
     screen.command("$G run --fg -n server -c -- 'setsid sleep 1000 & sleep 0.1; exit 3'")
     assert screen.status() == 3
     screen.shows("gravscope: server_.*: its background processes go on")
-    screen.command("$G run --fg -n both -c -- 'setsid sleep 1000 & echo ready; sleep 1000; true'")
+    left = 'setsid sh -c "echo ready; exec sleep 1000"'  # says so once it has left
+    screen.command(f"$G run --fg -n both -c -- '{left} & sleep 1000; true'")
     screen.shows("^ready$")
     os.kill(waiting(screen.gravscope), signal.SIGKILL)
     assert screen.status() == 137

@@ -70,13 +70,19 @@ def test_runaways_end_too(gravscope: Gravscope) -> None:
     """Children that called setsid, and orphans of a double fork, are no longer there after a cancel."""
     job = ready(gravscope, gravscope.start("-n", "runaways", "--", "bash", "-c", RUNAWAYS))
     supervisor = gravscope.record(job)["supervisor_pid"]
-    listed = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
-    pids = [int(line.split()[0]) for line in listed.splitlines() if line.endswith(("sleep 1000", "sleep 1001"))]
-    assert len(pids) >= 2
+    pids = until(lambda: found if len(found := _sleepers(job)) == 3 else [], "its three processes")
+    assert len({os.getsid(pid) for pid in pids}) == 2
+    assert sum(_below(pid, supervisor) for pid in pids) == 2, "the command, and the orphan"
     assert gravscope("cancel", job).returncode == 0
-    assert not any(_below(pid, supervisor) for pid in pids)
-    ours = [pid for pid in pids if alive(pid) and f"GRAVSCOPE_JOB_ID={job}" in _environ(pid)]
-    assert ours == []
+    assert not any(alive(pid) for pid in pids)
+    assert _sleepers(job) == []
+
+
+def _sleepers(job: str) -> list[int]:
+    """Processes of the job that have become a `sleep`."""
+    listed = subprocess.run(["ps", "-eo", "pid,comm"], capture_output=True, text=True, check=True).stdout
+    pids = [int(line.split()[0]) for line in listed.splitlines() if line.endswith(" sleep")]
+    return [pid for pid in pids if f"GRAVSCOPE_JOB_ID={job}\0" in _environ(pid)]
 
 
 def _environ(pid: int) -> str:

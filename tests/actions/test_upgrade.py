@@ -101,7 +101,7 @@ def test_jobs_of_an_installation_that_is_gone(
     old, installation = installed
     jobs = {
         "fails": old.start("-n", "fails", "--", "bash", "-c", SHOW_UP + "(sleep 0.2; echo late) & exit 3"),
-        "timed": old.start("-n", "timed", "--timeout", "1.5s", "--grace", "0.1s", "--", "bash", "-c", DEAF),
+        "timed": old.start("-n", "timed", "--timeout", "3s", "--grace", "0.1s", "--", "bash", "-c", DEAF),
         "greedy": old.start("-n", "greedy", "--mem-max", "100M", "--", "bash", "-c", f"{SHOW_UP} exec {GREEDY}"),
         "ended": old.start("-n", "ended", "--", "sleep", "1000"),
         "signal": old.start("-n", "signal", "--", "bash", "-c", SHOW_UP + "kill -SEGV $$"),
@@ -154,7 +154,7 @@ def test_scopes_of_an_installation_that_is_gone(
     jobs = {
         "fails": old.start("-n", "fails", "--", "bash", "-c", SHOW_UP + "exit 3"),
         "paused": old.start("-n", "paused", "--", "sleep", "1000"),
-        "frozen": old.start("-n", "frozen", "--timeout", "2s", "--", "sleep", "1000"),
+        "frozen": old.start("-n", "frozen", "--timeout", "8s", "--", "sleep", "1000"),
     }
     assert managed("wait", jobs["fails"], "--ready", "up").returncode == 0
     installation.delete()
@@ -170,4 +170,6 @@ def test_scopes_of_an_installation_that_is_gone(
         "paused": ("cancelled", None, 15),
         "frozen": ("timed-out", None, 15),
     }
+    for record in records.values():
+        until(lambda record=record: not alive(record["supervisor_pid"]), "the end of its supervisor")
     assert sorted(path.suffix for path in managed.jobs_dir.iterdir()) == [".json"] * len(jobs)

@@ -13,6 +13,7 @@ import pytest
 from gravscope.outcome import KILL_GROUP, STOP_UNIT, TERM_GROUP
 from gravscope.supervisor import heed
 from gravscope.supervisor.heed import Wish, wish_at_the_end
+from tests.support import PATIENCE
 
 WHEN = "2026-01-01T12:00:00.000+00:00"
 NOBODY, ONE, ONE_ANSWERS = ({"able": able, "answering": answer} for able, answer in ((0, 0), (1, 0), (1, 1)))
@@ -25,8 +26,9 @@ def request(*steps: str, **facts: Any) -> dict[str, Any]:  # noqa: ANN401
 
 
 @pytest.fixture
-def put(tmp_path: Path) -> Callable[[dict[str, Any] | str], str]:
-    """Puts a request beside a record; where that is."""
+def put(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, Any] | str], str]:
+    """Puts a request beside a record; where that is. Whatever comes later is waited for, however busy the machine."""
+    monkeypatch.setattr(heed, "PATIENCE", PATIENCE)
 
     def write(found: dict[str, Any] | str) -> str:
         beside = tmp_path / "new"

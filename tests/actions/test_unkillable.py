@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -78,9 +77,15 @@ def cancelled(tool: Gravscope, job: str, *words: str) -> tuple[subprocess.Comple
     """`gravscope cancel`, and how long that took from its first step on, in seconds."""
     known = len(request(tool, job)["steps"])
     done = tool("cancel", job, *words)
-    ended = time.time()
-    began = datetime.fromisoformat(request(tool, job)["steps"][known]["at"])
-    return done, ended - began.timestamp()
+    path = tool.jobs_dir / f"{job}.cancel"
+    # its last word, or the end of the job: how long the interpreter takes for its own beginning and end does not count
+    ended = path.stat().st_mtime if path.exists() else moment(tool.record(job)["ended"])
+    return done, ended - moment(request(tool, job)["steps"][known]["at"])
+
+
+def moment(text: str) -> float:
+    """A time of a record, in seconds since 1970."""
+    return datetime.fromisoformat(text).timestamp()
 
 
 def request(tool: Gravscope, job: str) -> dict[str, Any]:

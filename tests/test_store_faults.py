@@ -220,6 +220,7 @@ while not (store.jobs_dir.parent / "stop").exists():
     except StoreError as error:
         assert "No space left on device" in error.message, error
         refused += 1
+        (store.jobs_dir.parent / "refused").touch()
 print(refused)
 """
 
@@ -236,6 +237,7 @@ def test_two_writers_on_a_disk_that_is_full_every_other_moment(tmp_path: Path) -
         try:
             assert [hear(writer) for writer in writers] == ["ready", "ready"]
             until(lambda: seen.add(str(store.read(GOOD).reason)) or {"a" * 100_000, "b" * 100_000} <= seen, "both")
+            until((tmp_path / "refused").exists, "two that write at the same moment")
             for _ in range(300):
                 seen.add(str(store.read(GOOD).reason))
             (tmp_path / "stop").touch()

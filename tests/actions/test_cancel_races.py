@@ -160,7 +160,7 @@ def outrun(tool: Gravscope, chains: int, *, supervised: bool) -> None:
         assert not is_closed(reader)
         done = tool("cancel", job)
         assert done.returncode == 0, done.stderr
-        until(lambda: is_closed(reader), "the end of the last process", patience=10)
+        until(lambda: is_closed(reader), "the end of the last process")
         assert tool.record(job)["state"] == "cancelled"
     finally:
         os.close(reader)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import Gravscope, ManagedGravscope, alive, until
+from tests.support import PATIENCE, Gravscope, ManagedGravscope, alive, until
 
 FG = ("run", "--fg", "--launcher", "session")
 
@@ -122,7 +122,7 @@ def test_a_signal_to_it_is_the_commands(gravscope: Gravscope, number: signal.Sig
         assert process.stdout.readline() == "ready\n"
         until(lambda: listens(process.pid), "its attention")
         process.send_signal(number)
-        assert process.wait(30) == 9
+        assert process.wait(PATIENCE) == 9
     assert only_record(gravscope)["exit_code"] == 9
 
 
@@ -138,7 +138,7 @@ def test_a_signal_before_there_is_a_command(managed: ManagedGravscope) -> None:
     until((managed.folder / "here").exists, "the launcher")
     process.send_signal(signal.SIGINT)
     go.write_text("")
-    assert process.wait(30) == 130
+    assert process.wait(PATIENCE) == 130
     assert only_record(managed)["signal"] == signal.SIGINT
 
 
@@ -165,7 +165,7 @@ def test_a_signal_without_a_supervisor(gravscope: Gravscope) -> None:
     os.kill(record["supervisor_pid"], signal.SIGKILL)
     until(lambda: "its supervisor is gone" in str(gravscope.records()[0]["warnings"]), "word of it")
     process.send_signal(signal.SIGTERM)
-    assert process.wait(30) == 1
+    assert process.wait(PATIENCE) == 1
     assert not alive(record["pid"])
 
 

@@ -172,6 +172,7 @@ def test_a_pipeline(screen: Screen) -> None:
     screen.keys("C-z")
     screen.shows("Stopped")
     screen.command("fg")
+    screen.shows(r"\An1\nn2$")  # what is typed before less has the terminal again is shown as it is
     screen.keys("G")
     screen.shows("^n300$")
     screen.keys("q")

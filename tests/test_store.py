@@ -235,7 +235,8 @@ def test_a_bad_record_makes_no_older_job_the_newest(store: Store) -> None:
     """`cancel NAME` says that the newest cannot be read, and ends no other in its place."""
     fill(store, "fit_20260101_120000", "fit_20260101_130000", "odd_99999999_999999", "odd_99999999_999998")
     for job_id in ("fit_20260101_120000", "odd_99999999_999998"):
-        store.write(record_of(job_id, created="2026-01-01T12:00:00.000+00:00"))
+        # in the zone that the ids are in, wherever that is
+        store.write(record_of(job_id, created=datetime(2026, 1, 1, 12).astimezone().isoformat()))
     store.record_path("fit_20260101_130000").write_text("{")
     assert store.find("fit") == "fit_20260101_130000"
     assert store.find("odd") == "odd_99999999_999999"

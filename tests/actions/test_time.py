@@ -132,7 +132,8 @@ def test_a_job_older_than_a_year(gravscope: Gravscope) -> None:
     """One that has run for 400 days on another machine, and one that ran for so long: both are listed with their days,
     and told with their year."""
     gravscope.jobs_dir.mkdir()
-    began = datetime.now().astimezone() - timedelta(days=400, hours=1)
+    # in the time of its own season, which need not be that of now
+    began = (datetime.now(UTC) - timedelta(days=400, hours=1)).astimezone()
     for name, fields in {
         "going": {"state": "running", "host": "elsewhere", "boot_id": "another"},
         "gone": {"state": "succeeded", "ended": "2025-11-30T12:00:00+09:00", "duration": 400.2 * 86400},

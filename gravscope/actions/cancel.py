@@ -100,7 +100,7 @@ class Ladder:
             self.request.grace = grace
         self.deadline = math.inf
         self.unheard = True
-        """True while the disk has not taken so much of the request as an empty file."""
+        """True if, before the last signal, the disk had not taken so much of the request as an empty file."""
 
     def end_it(self) -> JobRecord:
         """Climbs, and returns the final record. What had slipped away when nothing seemed to be left is gone after."""
@@ -231,7 +231,9 @@ class Ladder:
     def _reached(self) -> None:
         """The signals of the step have been sent: so much of it is certain, whatever becomes of us."""
         self.request.through()
+        unheard = self.unheard
         self._save()
+        self.unheard = unheard  # what they have ended may be written down already
 
     def _end(self, step: CancelStep, error: str | None, over: bool, *, reached: bool = True) -> bool:
         if not over:
@@ -250,12 +252,23 @@ class Ladder:
             self.store.write_cancel(self.record.id, self.request)
             self.unheard = False
         except StoreError:
-            with contextlib.suppress(OSError):
-                flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-                descriptor = files.open_as(str(self.store.cancel_path(self.record.id)), flags)
-                # somebody else's in its place, which we may not replace, is not believed by the supervisor
-                self.unheard = not files.is_ours(os.fstat(descriptor))
-                os.close(descriptor)
+            with contextlib.suppress(OSError, StoreError):
+                self._empty_request()
+                if not self.unheard:
+                    self.store.write_cancel(self.record.id, self.request)  # into the room that the older one had
+
+    def _empty_request(self) -> None:
+        """An older text of the request, of before the step that is about to be taken, would have the job end by
+        itself; of an empty one the supervisor knows that it is not all."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        descriptor = files.open_as(str(self.store.cancel_path(self.record.id)), flags)
+        try:
+            # somebody else's in its place, which we may not replace, is not believed by the supervisor
+            self.unheard = not files.is_ours(os.fstat(descriptor))
+            if not self.unheard:
+                os.ftruncate(descriptor, 0)
+        finally:
+            os.close(descriptor)
 
     def conclude(self) -> JobRecord:
         """The record of the job that seems to have ended."""

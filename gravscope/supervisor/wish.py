@@ -14,7 +14,8 @@ from gravscope.supervisor.recorder import timestamp
 
 def read_cancel(path: str) -> dict[str, object] | None:
     """The request, None if there is none; what cannot be read counts as none."""
-    found = _load(path) or _unwritten(path)
+    # an empty one may be replaced between these looks: then it is there at the last
+    found = _load(path) or _unwritten(path) or _load(path)
     if not isinstance(found, dict) or not _told(found, "requested") or not _is_number(found.get("grace")):
         return None
     steps = found.get("steps", [])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -13,10 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from gravscope import proc
+from gravscope import files, proc
+from gravscope.actions.cancel import Ladder
 from gravscope.actions.settle import settled
 from gravscope.actions.status import UNWRITTEN
-from gravscope.model import JobRecord
+from gravscope.model import JobRecord, Reach
+from gravscope.outcome import TERM_GROUP
 from gravscope.store import Store
 from tests.disks import PAGE, fill, fill_names, free, quota_disk, read_only, small_disk
 from tests.support import REPOSITORY, Gravscope, alive, until
@@ -217,6 +220,41 @@ def test_what_was_lost_is_told_over_a_read_only_disk(gravscope: Gravscope) -> No
         with read_only(gravscope.jobs_dir):
             (shown,) = json.loads(gravscope("status", "--json").stdout)
         assert (shown["state"], gravscope.record(job)) == ("lost", record)
+
+
+def test_cancel_with_room_for_one_request(gravscope: Gravscope) -> None:
+    """Where the disk takes the request and nothing after it, the job is cancelled although its step is not on disk."""
+    with over(small_disk(gravscope.jobs_dir, SIZE), gravscope) as folder:
+        job = gravscope.start("-n", "x", "--", "sleep", "1000")
+        record = gravscope.record(job)
+        fill(folder)
+        os.truncate(folder / "filler", (folder / "filler").stat().st_size - PAGE)
+        cancel = subprocess.Popen([*gravscope.command, "cancel", job], env=gravscope.environ, stdout=subprocess.DEVNULL)
+        until(lambda: not alive(record["pid"]), "the end of the job")
+        assert gravscope.record(job) == record
+        free(folder)
+        assert cancel.wait() == 0
+        record = gravscope.record(job)
+        assert (record["state"], record["signal"]) == ("cancelled", signal.SIGTERM)
+
+
+def test_a_request_that_is_written_too_late(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there was no room for it before the signal and there is some after that, the supervisor may have looked
+    in between, and have known of nobody who asked: it is cancelled all the same."""
+    store = Store(tmp_path)
+    text = {"id": "x", "name": "x", "cmd": ["x"], "cwd": "/", "log_file": "/x.log", "created": ""}
+    store.write(JobRecord(state="killed", signal=signal.SIGTERM, ended="", reason="", **text))  # type: ignore[arg-type]
+    ladder = Ladder(store, JobRecord(state="running", **text), {}, None)  # type: ignore[arg-type]
+
+    def full(*_: object, **__: object) -> int:
+        raise OSError(errno.ENOSPC, NO_SPACE)
+
+    with monkeypatch.context() as patch:
+        for name in ("write_atomically", "open_as"):
+            patch.setattr(files, name, full)
+        ladder._begin(TERM_GROUP, Reach(1, 0))
+    ladder._reached()
+    assert ladder.conclude().state == store.read("x").state == "cancelled"
 
 
 def test_cancel_without_a_name_left(gravscope: Gravscope) -> None:

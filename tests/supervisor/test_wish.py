@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from gravscope import proc
+from gravscope.supervisor import wish
 from gravscope.supervisor.journal import Journal
 from gravscope.supervisor.notice import Notice
 from gravscope.supervisor.place import Place
@@ -72,6 +73,19 @@ def test_a_link_is_not_followed(tmp_path: Path, kind: str) -> None:
     (tmp_path / "y").symlink_to(tmp_path / "x")
     assert reader(str(tmp_path / "x"))
     assert not reader(str(tmp_path / "y"))
+
+
+def test_a_request_that_is_written_at_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty one, all that a full disk would take, is replaced between two looks at it: it is there all the same."""
+    path, real = tmp_path / "x.cancel", os.lstat
+    path.touch()
+
+    def lstat(looked_at: str) -> os.stat_result:
+        path.write_text(json.dumps(CANCEL))
+        return real(looked_at)
+
+    monkeypatch.setattr(wish.os, "lstat", lstat)
+    assert read_cancel(str(path)) == CANCEL
 
 
 class Stopped(Tree):

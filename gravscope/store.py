@@ -296,12 +296,14 @@ class Store:
                 (self.jobs_dir / name).unlink()
 
     def _left_by_the_killed(self, job_id: str) -> list[str]:
-        """What whoever was killed while writing has left beside the record (`files.write_atomically`)."""
-        left = re.compile(rf"\.{re.escape(job_id)}\.(json|cancel|limits|paused)\.\d+\.tmp", re.ASCII)
+        """What whoever was killed while writing has left beside the record (`files.write_atomically`). What a process
+        of that number may still be writing is none of it."""
+        left = re.compile(rf"\.{re.escape(job_id)}\.(?:json|cancel|limits|paused)\.(\d+)\.tmp", re.ASCII)
         try:
-            return [name for name in os.listdir(self.jobs_dir) if left.fullmatch(name)]  # noqa: PTH208 (100,000 names)
+            names = os.listdir(self.jobs_dir)  # noqa: PTH208 (100,000 names)
         except OSError:
             return []
+        return [name for name in names if (found := left.fullmatch(name)) and not os.path.lexists(f"/proc/{found[1]}")]
 
     def is_lock_of(self, job_id: str, descriptor: int) -> bool:
         """True while that open file is the job's lock: whoever held it before may have removed it."""

@@ -99,8 +99,6 @@ class Ladder:
         if grace is not None:
             self.request.grace = grace
         self.deadline = math.inf
-        self.unheard = True
-        """True if, before the last signal, the disk had not taken so much of the request as an empty file."""
 
     def end_it(self) -> JobRecord:
         """Climbs, and returns the final record. What had slipped away when nothing seemed to be left is gone after."""
@@ -231,9 +229,7 @@ class Ladder:
     def _reached(self) -> None:
         """The signals of the step have been sent: so much of it is certain, whatever becomes of us."""
         self.request.through()
-        unheard = self.unheard
         self._save()
-        self.unheard = unheard  # what they have ended may be written down already
 
     def _end(self, step: CancelStep, error: str | None, over: bool, *, reached: bool = True) -> bool:
         if not over:
@@ -250,22 +246,18 @@ class Ladder:
             return
         try:
             self.store.write_cancel(self.record.id, self.request)
-            self.unheard = False
         except StoreError:
             with contextlib.suppress(OSError, StoreError):
                 self._empty_request()
-                if not self.unheard:
-                    self.store.write_cancel(self.record.id, self.request)  # into the room that the older one had
+                self.store.write_cancel(self.record.id, self.request)  # into the room that the older one had
 
     def _empty_request(self) -> None:
         """An older text of the request, of before the step that is about to be taken, would have the job end by
-        itself; of an empty one the supervisor knows that it is not all."""
+        itself; of an empty one the supervisor knows that it is not all. Somebody else's in its place stays."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         descriptor = files.open_as(str(self.store.cancel_path(self.record.id)), flags)
         try:
-            # somebody else's in its place, which we may not replace, is not believed by the supervisor
-            self.unheard = not files.is_ours(os.fstat(descriptor))
-            if not self.unheard:
+            if files.is_ours(os.fstat(descriptor)):
                 os.ftruncate(descriptor, 0)
         finally:
             os.close(descriptor)
@@ -273,17 +265,19 @@ class Ladder:
     def conclude(self) -> JobRecord:
         """The record of the job that seems to have ended."""
         record = settled(self.store, self.store.read(self.record.id))
-        if self.unheard and record.cancel is None and record.signal is not None:
+        if record.cancel is None and record.state == "killed":
             self._amend(record)
         return record
 
     def _amend(self, record: JobRecord) -> None:
-        """Of a request that the disk would not take at all its supervisor could not know: it has seen a signal."""
+        """Of a request that the disk would not take, or took too late, or that somebody else's file stood in the place
+        of, its supervisor could not know: it has seen a signal."""
         steps = tuple(step.step for step in self.request.steps)
         reached = self.request.reached.able > 0
         evidence = Evidence(signal=record.signal, cancel_requested=True, cancel_steps=steps, cancel_reached=reached)
         outcome = decide(evidence)
-        with self.store.charge(record.id) as ours, contextlib.suppress(StoreError):
+        # whoever wrote how it ended may take a moment to go
+        with self.store.charge(record.id, FINISHING) as ours, contextlib.suppress(StoreError):
             if ours and outcome.state == CANCELLED:
                 record.cancel = self.request.as_recorded()
                 record.state, record.reason = "cancelled", outcome.reason

@@ -18,16 +18,18 @@ from typing import Any
 
 from gravscope.actions.cancel import cancel
 from gravscope.actions.run import run
-from gravscope.model import JobRecord, JobSpec, LauncherName
+from gravscope.model import JobRecord, LauncherName
 from gravscope.project import Project
+from gravscope.spec import JobSpec
 from gravscope.store import Store
 
 # `plain` has no say in how it ends on SIGTERM; `trap` answers it with exit status 7, `saves` with 0, and that never
-# ends by itself
+# ends by itself (in `wait`, for which a shell suspends itself: a signal that comes just before its `read` is not seen
+# until that returns)
 KINDS = {
     "plain": ["cat"],
     "trap": ["sh", "-c", 'trap "exit 7" TERM; read -r _ <"$0"; exit 0'],
-    "saves": ["sh", "-c", 'trap "exit 0" TERM; read -r _ <"$0"; exit 1'],
+    "saves": ["sh", "-c", 'trap "exit 0" TERM; cat "$0" & wait; exit 1'],
 }
 # seconds from the cancel to the end: at first, by how much that changes from round to round, and how far it may go;
 # below 0 the cancel is that much later

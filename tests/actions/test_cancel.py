@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gravscope import files
+from gravscope.actions.cancel import Ladder, cancel
+from gravscope.store import Store
 from tests.support import Gravscope, alive, until
 
 DEAF = "trap '' TERM; echo ready; while :; do sleep 0.1; done"
@@ -203,3 +208,35 @@ def test_a_job_that_forks_for_ever(gravscope: Gravscope) -> None:
     job = ready(gravscope, gravscope.start("-n", "forker", "--", sys.executable, "-c", script))
     assert gravscope("cancel", job, "--grace", "0.2s").returncode == 0
     assert gravscope.record(job)["state"] == "cancelled"
+
+
+def test_a_request_that_came_on_disk_too_late(gravscope: Gravscope, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk takes the request only when the job has ended by it, and its supervisor has written how without
+    knowing of any: the record says all the same that it was cancelled."""
+    job = gravscope.start("-n", "x", "--", "sleep", "1000")
+    store = Store(gravscope.jobs_dir)
+
+    def is_full(path: str) -> bool:
+        return path.endswith((".cancel", ".cancelling")) and gravscope.record(job)["ended"] is None
+
+    def refusing(real: Callable[..., Any]) -> Callable[..., Any]:
+        def refuse(path: str, *arguments: Any) -> Any:  # noqa: ANN401 (whatever the real one takes)
+            if is_full(path):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+            return real(path, *arguments)
+
+        return refuse
+
+    reached = Ladder._reached
+
+    def late(ladder: Ladder) -> None:
+        until(lambda: gravscope.record(job)["ended"], "the record of its end")
+        reached(ladder)
+
+    monkeypatch.setattr(files, "write_atomically", refusing(files.write_atomically))
+    monkeypatch.setattr(files, "open_as", refusing(files.open_as))
+    monkeypatch.setattr(Ladder, "_reached", late)
+    done = cancel(store, job, gravscope.environ)
+    assert (done.record.state, done.had_ended) == ("cancelled", False)
+    record = gravscope.record(job)
+    assert (record["state"], record["signal"], steps(record)) == ("cancelled", 15, ["SIGTERM to the process group"])

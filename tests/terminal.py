@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
@@ -9,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.support import Gravscope, ManagedGravscope, until
+from tests.support import PATIENCE, Gravscope, ManagedGravscope, until
 
 COLUMNS, LINES = 80, 24
 
@@ -20,7 +21,7 @@ class Screen:
     In it `$G` is gravscope, with the folders of `gravscope`.
     """
 
-    patience = 30.0
+    patience = PATIENCE
 
     def __init__(
         self, gravscope: Gravscope, size: tuple[int, int] = (COLUMNS, LINES), environ: Mapping[str, str] | None = None
@@ -89,8 +90,19 @@ class Screen:
         return int(self.shows(rf"^(?:\^C)?{self.number}:(\d+)>$")[1])
 
     def resize(self, columns: int, lines: int) -> None:
-        """Gives the window another size."""
+        """Gives the window another size, and returns once its terminal has that: whoever runs there is told by then."""
         self.tmux("resize-window", "-x", str(columns), "-y", str(lines))
+        tty = self.tmux("display-message", "-p", "#{pane_tty}").strip()
+        until(lambda: size_of(tty) == (columns, lines), f"{tty} of {columns} by {lines}")
+
+
+def size_of(tty: str) -> tuple[int, int]:
+    """Columns and lines of a terminal."""
+    descriptor = os.open(tty, os.O_RDWR | os.O_NOCTTY)
+    try:
+        return os.get_terminal_size(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

@@ -48,7 +48,8 @@ if TYPE_CHECKING:
         UsageError,
         WaitTimeoutError,
     )
-    from gravscope.model import JobRecord, Limits
+    from gravscope.model import JobRecord
+    from gravscope.spec import Limits
 else:
 
     def __getattr__(name: str) -> object:

@@ -18,15 +18,14 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import fields, replace
 from itertools import groupby
 from pathlib import Path
-from typing import TypeVar, get_args
+from typing import TypeVar
 
 from gravscope.actions.cancel import cancel
+from gravscope.actions.launch import launch
 from gravscope.actions.logs import read_log
 from gravscope.actions.owner import look
-from gravscope.actions.run import run
 from gravscope.actions.settle import live_records, settled
 from gravscope.actions.spec import Typed, TypedLimits, make_limits, make_spec
 from gravscope.actions.wait import exit_status, wait
@@ -41,9 +40,10 @@ from gravscope.errors import (
 )
 from gravscope.host import given_environment
 from gravscope.ids import name_of, order_of
-from gravscope.model import JobRecord, LauncherChoice, Limits, OomPolicy, State
+from gravscope.model import JobRecord, OomPolicy, State
 from gravscope.project import here
 from gravscope.quantity import INFINITY, parse_duration
+from gravscope.spec import LAUNCHERS, OOM_POLICIES, LauncherChoice, Limits
 from gravscope.store import Store
 
 __all__ = [
@@ -188,19 +188,19 @@ class Job:
                 env=_pairs(env or {}),
                 env_file=None if env_file is None else os.fspath(env_file),
                 limits=_typed_limits(limits or Limits()),
-                launcher=_one_of(launcher, get_args(LauncherChoice), "launcher"),
+                launcher=_one_of(launcher, LAUNCHERS, "launcher"),
                 timeout=_typed(timeout, "timeout"),
                 grace=_typed(grace, "grace"),
-                oom_policy=_one_of(oom_policy, get_args(OomPolicy), "oom_policy"),
+                oom_policy=_one_of(oom_policy, OOM_POLICIES, "oom_policy"),
                 memsafe=memsafe,
                 unique=unique,
                 notify=notify,
             )
             project = here()
             if project.jobs_dir != self._store.jobs_dir:
-                project = replace(project, jobs_dir=self._store.jobs_dir, log_dir=self.log_path.parent)
+                project = project.replaced(jobs_dir=self._store.jobs_dir, log_dir=self.log_path.parent)
             spec = spec_of_rerun(self._store, self.id, changes, project)
-            return Job._known(self._store, run(spec, project, given_environment()).id)
+            return Job._known(self._store, launch(spec, project, given_environment())["id"])
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Job):
@@ -249,17 +249,17 @@ def submit(  # noqa: PLR0913 (the options of `gravscope run`, each by its name)
             env=_pairs(env or {}),
             env_file=None if env_file is None else os.fspath(env_file),
             limits=_typed_limits(limits or Limits()),
-            launcher=_one_of(launcher, get_args(LauncherChoice), "launcher"),
+            launcher=_one_of(launcher, LAUNCHERS, "launcher"),
             timeout=_typed(timeout, "timeout"),
             grace=_typed(grace, "grace"),
-            oom_policy=_one_of(oom_policy, get_args(OomPolicy), "oom_policy"),
+            oom_policy=_one_of(oom_policy, OOM_POLICIES, "oom_policy"),
             memsafe=memsafe,
             unique=unique,
             notify=notify,
         )
         project = here()
         spec = make_spec(typed, project)
-        return Job._known(Store(project.jobs_dir), run(spec, project, given_environment()).id)
+        return Job._known(Store(project.jobs_dir), launch(spec, project, given_environment())["id"])
 
 
 def jobs(name: str | None = None, *, live: bool = False) -> list[Job]:
@@ -322,7 +322,7 @@ def _seconds(duration: Duration | None, option: str) -> float | None:
     return None if typed is None else parse_duration(typed, option)
 
 
-_ARGUMENTS = {"force", *(submit.__kwdefaults__ or {}), *(field.name for field in fields(Limits))}
+_ARGUMENTS = {"force", *(submit.__kwdefaults__ or {}), *Limits().as_dict()}
 _OPTION = re.compile(r"(?<![\w-])--?[a-z][a-z-]*")
 _OPTION_FIRST = re.compile(rf"{_OPTION.pattern}(?=:)")
 

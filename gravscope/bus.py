@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from gravscope.commands import unit_limits
-from gravscope.model import Limits
 from gravscope.quantity import INFINITY
+from gravscope.spec import Limits
 
 # what systemd takes on the bus for "no limit" (UINT64_MAX)
 _NO_LIMIT = 2**64 - 1

@@ -6,12 +6,10 @@ systemctl(1), journalctl(1), setsid(1), nohup(1).
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Mapping, Sequence
 
-from gravscope.model import Limits
 from gravscope.quantity import Size
+from gravscope.spec import Limits
 
 SLICE = "gravscope.slice"
 # The supervisor ends a stopped job itself after the grace period and writes the record; systemd's own SIGKILL, which
@@ -56,6 +54,8 @@ def systemd_run_version() -> list[str]:
 
 def parse_version(text: str) -> int | None:
     """The version in `systemd 252 (252.39-1~deb12u2)`, which may have a point or a tilde behind its number."""
+    import re  # noqa: PLC0415
+
     found = re.match(r"systemd ([0-9]{1,6})\b", text)
     return int(found[1]) if found else None
 
@@ -173,6 +173,8 @@ def journal_of_end(unit: str, uid: int, boot_id: str | None) -> list[str]:
 
 def parse_ends(text: str) -> set[str]:
     """Of `journal_of_end`: `out of memory`, `oomd`, and the unit's results, such as `oom-kill`."""
+    import json  # noqa: PLC0415
+
     found: set[str] = set()
     for line in text.splitlines():
         try:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import pwd
-import shutil
 import stat
-import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from gravscope import cgroup, commands, proc
 from gravscope.errors import UnsupportedError
+from gravscope.immutable import Immutable
+from gravscope.spawn import find_tool
 
 # seconds that a manager may take to answer; one under memory pressure is slow, one that is stuck never answers
 PATIENCE = 30.0
@@ -20,8 +19,7 @@ PATIENCE = 30.0
 LONGEST = 2**31 // 1000 - 1.0
 
 
-@dataclass(frozen=True)
-class Completed:
+class Completed(Immutable):
     """What a tool did: its exit status (127 for one that is not there, 124 for one that took too long), its words."""
 
     status: int
@@ -52,6 +50,8 @@ def given_environment() -> dict[str, str]:
 
 def call(argv: Sequence[str], environ: Mapping[str, str], patience: float = PATIENCE) -> Completed:
     """Runs a tool to its end. Never raises for what the tool does, nor for a tool that is not there."""
+    import subprocess  # noqa: PLC0415 (9 ms, and a launch calls no tool but the launcher)
+
     try:
         done = subprocess.run(
             argv,
@@ -76,7 +76,7 @@ def manager_environment(environ: Mapping[str, str], uid: int) -> dict[str, str]:
     cron, ssh without PAM and sudo leave them unset; su leaves another user's. Raises UnsupportedError saying what is
     missing where there is no manager to be reached.
     """
-    if shutil.which("systemd-run", path=environ.get("PATH")) is None:
+    if find_tool("systemd-run", environ) is None:
         raise UnsupportedError("systemd-run is not installed")
     given = environ.get("XDG_RUNTIME_DIR")
     folder = given if given and _owned(given, uid) else f"/run/user/{uid}"

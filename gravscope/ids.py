@@ -10,9 +10,6 @@ _ID = re.compile(r"(?P<name>.+)_(?P<stamp>\d{8}_\d{6})(?:_(?P<count>\d+))?", re.
 # what both a file and a unit may be called (systemd.unit(5)), with room for gravscope-….scope within 255 bytes
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}", re.ASCII)
 
-# the time in an id, for strftime(3)
-STAMP = "%Y%m%d_%H%M%S"
-
 
 def check_name(name: str) -> str:
     """`name` itself; raises UsageError unless it is fit to be part of a file's and a unit's name."""

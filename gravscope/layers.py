@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from gravscope.errors import UsageError
+from gravscope.immutable import Immutable
 from gravscope.settings import SETTINGS, VARIABLES, Kind, Value, nearest, variable_of
 from gravscope.tomlfile import dotted, place
 
@@ -29,8 +29,7 @@ _TYPES = {str: "a string", bool: "a boolean", int: "an integer", float: "a float
 Keys = tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(Immutable):
     """Where a value stands: in a table of a file, in a variable, or nowhere, for it is built in."""
 
     file: Path | None = None
@@ -38,16 +37,14 @@ class Source:
     variable: str | None = None
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(Immutable):
     """The value that counts, and where it stands."""
 
     value: Value
     source: Source
 
 
-@dataclass(frozen=True)
-class Layer:
+class Layer(Immutable):
     """A file's settings as TOML holds them, `within` leading to the table that is ours; or, without a file, the
     environment's, as text by setting."""
 

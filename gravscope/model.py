@@ -1,4 +1,4 @@
-"""The words of gravscope as types: limits, a spec, a record and its states.
+"""The words of gravscope as types: a record and its states, and what stands beside it. (A spec: `gravscope.spec`.)
 
 Sizes are bytes, durations seconds, times ISO 8601 with offset. Unknown is null, never 0. `docs/record.md` describes
 each field; the JSON Schema in `docs/record.schema.json` is generated from here.
@@ -6,18 +6,15 @@ each field; the JSON Schema in `docs/record.schema.json` is generated from here.
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, get_type_hints
 
 import msgspec
 
-from gravscope.quantity import INFINITY, Size, parse_percent, parse_size, parse_tasks, parse_weight, total_memory
-from gravscope.settings import MEMSAFE_ENV
+from gravscope.spec import LARGEST, SCHEMA_VERSION, Limits, check_range
 
-SCHEMA_VERSION: Final = 1
 # what a record of the older dispatcher counts as, once read: it had no such field
 OLDER_DISPATCHER: Final = 0
 
@@ -27,96 +24,16 @@ State = LiveState | EndState
 LIVE_STATES: Final[frozenset[str]] = frozenset({"queued", "starting", "running"})
 
 LauncherName = Literal["scope", "session"]
-LauncherChoice = Literal["auto", "scope", "session"]
 OomPolicy = Literal["kill", "continue"]
 Enforcement = Literal["kernel", "watch", "none"]
 
+Size = int | Literal["infinity"]
 Count = Annotated[int, msgspec.Meta(ge=0)]
-_PID, _LARGEST = (2, 2**31 - 1), 2**64
+_PID: Final = (2, 2**31 - 1)
 
-
-def _check_range(name: str, value: object, least: int, most: int) -> None:
-    if isinstance(value, int | float) and not least <= value <= most:
-        raise ValueError(f"{name}: {value:.6g} cannot be" if abs(value) < _LARGEST else f"{name}: beyond all bounds")
-
-
-@dataclass(frozen=True, init=False)
-class Limits:
-    """What a job may use. None: nothing was asked for. Sizes in bytes, cpu_quota in percent of one core."""
-
-    mem_high: Size | None = None
-    mem_max: Size | None = None
-    swap_max: Size | None = None
-    cpu_quota: float | None = None
-    tasks_max: Size | None = None
-    cpu_weight: Count | None = None
-    io_weight: Count | None = None
-
-    # a record's numbers are not read through here, but through __post_init__ alone
-    def __init__(  # noqa: PLR0913, PLR0917 (each by its name)
-        self,
-        mem_high: float | str | None = None,
-        mem_max: float | str | None = None,
-        swap_max: float | str | None = None,
-        cpu_quota: float | str | None = None,
-        tasks_max: int | str | None = None,
-        cpu_weight: int | str | None = None,
-        io_weight: int | str | None = None,
-    ) -> None:
-        """Takes what people write as well: "6G", "50%", "infinity". Raises UsageError for what is no limit."""
-        memory = total_memory()
-        sizes = {"mem_high": mem_high, "mem_max": mem_max, "swap_max": swap_max}
-        values: dict[str, object] = {
-            name: size if size is None else parse_size(str(size), memory, name) for name, size in sizes.items()
-        }
-        values["cpu_quota"] = values["tasks_max"] = None  # a field that is only the class's is not in the JSON
-        if cpu_quota in (INFINITY, math.inf):  # which takes back what is set elsewhere, and is in no record
-            values["cpu_quota"] = math.inf
-        elif cpu_quota is not None:
-            quota = cpu_quota if isinstance(cpu_quota, str) else f"{cpu_quota}%"
-            values["cpu_quota"] = parse_percent(quota, "cpu_quota")
-        if tasks_max is not None:
-            values["tasks_max"] = parse_tasks(str(tasks_max), "tasks_max")
-        for name, weight in (("cpu_weight", cpu_weight), ("io_weight", io_weight)):
-            values[name] = weight if weight is None else parse_weight(str(weight), name)
-        for name, value in values.items():
-            object.__setattr__(self, name, value)
-
-    def __post_init__(self) -> None:
-        """The kernel counts with 64 bits."""
-        for name in ("mem_high", "mem_max", "swap_max", "tasks_max", "cpu_weight", "io_weight"):
-            if (value := getattr(self, name)) is not None:
-                _check_range(name, value, 0, _LARGEST)
-
-
-class Notify(msgspec.Struct, frozen=True):
-    """Whom to tell when a job has ended. The address is a secret: it is in no record and on no command line."""
-
-    desktop: bool = False
-    webhook: str | None = None
-    command: str | None = None
-
-
-class JobSpec(msgspec.Struct, frozen=True):
-    """What was asked for. `cmd` and `env` are what the command gets, byte for byte (os.fsdecode of it). With `memsafe`
-    it gets `memsafe_env` too, where `env` says nothing else."""
-
-    cmd: list[str]
-    name: str
-    cwd: str
-    shell: bool = False
-    env: dict[str, str] = {}
-    limits: Limits = Limits()
-    launcher: LauncherChoice = "auto"
-    timeout: float | None = None
-    grace: float = 10.0
-    oom_policy: OomPolicy = "kill"
-    memsafe: bool = True
-    unique: bool = False
-    memsafe_env: dict[str, str] = msgspec.field(default_factory=MEMSAFE_ENV.copy)
-    notify: Notify | None = None
-    foreground: bool = False
-    rerun_of: str | None = None
+# msgspec reads dataclasses, and types that are more than text
+Limits.__annotations__ = get_type_hints(Limits, globalns=globals(), include_extras=True)
+dataclass(init=False, repr=False, eq=False)(Limits)
 
 
 class CancelStep(msgspec.Struct):
@@ -243,10 +160,10 @@ class JobRecord(msgspec.Struct, kw_only=True):
                 _check_time(text)
         for name, (least, most) in _RANGES.items():
             if (value := getattr(self, name)) is not None:
-                _check_range(name, value, least, most)
+                check_range(name, value, least, most)
         for whole in ("effective", "memory_events"):
             for name, count in (getattr(self, whole) or {}).items():
-                _check_range(f"{whole}.{name}", count, 0, _LARGEST)
+                check_range(f"{whole}.{name}", count, 0, LARGEST)
         if self.unit is not None and self.schema != OLDER_DISPATCHER and _UNIT.fullmatch(self.unit) is None:
             raise ValueError(f"unit: no job is in {self.unit!r}")
 
@@ -264,9 +181,9 @@ class JobRecord(msgspec.Struct, kw_only=True):
 
 # number 1 is the first process and never a job's, and pid_t has 31 bits; a status has eight bits, a signal seven
 _RANGES: Final[dict[str, tuple[int, int]]] = {
-    "pid": _PID, "pgid": _PID, "supervisor_pid": _PID, "start_ticks": (0, _LARGEST),
-    "supervisor_start_ticks": (0, _LARGEST), "exit_code": (0, 255), "signal": (1, 127), "oom_kills": (0, _LARGEST),
-    "peak_memory": (0, _LARGEST),
+    "pid": _PID, "pgid": _PID, "supervisor_pid": _PID, "start_ticks": (0, LARGEST),
+    "supervisor_start_ticks": (0, LARGEST), "exit_code": (0, 255), "signal": (1, 127), "oom_kills": (0, LARGEST),
+    "peak_memory": (0, LARGEST),
 }  # fmt: skip
 # what a job is in: stopping any other unit, such as the user's whole session, would take what is no job's
 _UNIT: Final = re.compile(r"gravscope-[A-Za-z0-9_.-]+\.scope", re.ASCII)

@@ -12,18 +12,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from gravscope.errors import UsageError
+from gravscope.immutable import Immutable
 from gravscope.layers import Found, Layer, environment, folders, resolve
 from gravscope.tomlfile import read_toml
 
 _TABLE = ("tool", "gravscope")
 
 
-@dataclass(frozen=True)
-class Project:
+class Project(Immutable):
     """Where records and logs are, and the layers of settings here, the weakest first. `root` is None outside of any
     project."""
 

@@ -8,32 +8,36 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Final, Literal
 
 from gravscope.errors import UsageError
 
-Infinity = Literal["infinity"]
-INFINITY: Final[Infinity] = "infinity"
-Size = int | Infinity
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final, Literal
 
-_UNITS: Final = {unit: 1024**power for power, unit in enumerate(["", "K", "M", "G", "T", "P", "E"])}
-_SIZE: Final = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<unit>[KMGTPE]?)B?", re.ASCII)
-_PERCENT: Final = re.compile(r"(?P<number>\d+(?:\.\d+)?)%", re.ASCII)
+    Size = int | Literal["infinity"]
+else:  # `gravscope.model`, which reads records, says it once more
+    Size = int | str
+INFINITY: Final = "infinity"
+
+_UNITS = {unit: 1024**power for power, unit in enumerate(["", "K", "M", "G", "T", "P", "E"])}
+_SIZE = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<unit>[KMGTPE]?)B?", re.ASCII)
+_PERCENT = re.compile(r"(?P<number>\d+(?:\.\d+)?)%", re.ASCII)
 # cgroup limits are kept as unsigned 64-bit numbers, of which the kernel and systemd take the last as "no limit"
-_LARGEST: Final = 2**64 - 1
-_MOST_DIGITS: Final = 1000
+_LARGEST = 2**64 - 1
+_MOST_DIGITS = 1000
 # seconds; systemd counts microseconds in 64 bits, and more than this would overflow there
-_LONGEST: Final = 10**12
+_LONGEST = 10**12
 # percent that systemd takes for CPUQuota=: it counts hundredths in 31 bits
 _LEAST_PERCENT, _MOST_PERCENT = 0.01, 21_000_000.0
 
-_SECONDS: Final = {
+_SECONDS = {
     "us": 1e-6, "ms": 1e-3, "": 1, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "hr": 3600,
     "d": 86400, "day": 86400, "w": 604800, "week": 604800,
 }  # fmt: skip
-_SPAN: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)\s*", re.ASCII)
-_TASKS: Final = re.compile(r"[0-9]{1,18}", re.ASCII)
-_WEIGHT: Final = re.compile(r"[0-9]{1,5}", re.ASCII)
+_SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)\s*", re.ASCII)
+_TASKS = re.compile(r"[0-9]{1,18}", re.ASCII)
+_WEIGHT = re.compile(r"[0-9]{1,5}", re.ASCII)
 
 
 def total_memory() -> int:

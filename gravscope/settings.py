@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
 
 from gravscope.errors import UsageError
+from gravscope.immutable import Immutable
 from gravscope.quantity import (
     INFINITY,
     Size,
@@ -40,8 +40,7 @@ LEAST_MEMORY = 16 * 2**20
 _WORDS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
 
-@dataclass(frozen=True)
-class Kind:
+class Kind(Immutable):
     """What a setting may be: its types in TOML, in words for a message, and the check of a value of such a type.
 
     `check` gets a value and what to call it, returns the value that counts, and raises UsageError. `from_text` makes of
@@ -153,8 +152,7 @@ PROGRAM = Kind((str,), "a shell command", _program)
 VARIABLES = Kind((str, int), "a string", _variable)
 
 
-@dataclass(frozen=True)
-class Setting:
+class Setting(Immutable):
     """One setting: its kind, its value where nobody says anything, and whether jobs may differ in it."""
 
     kind: Kind

@@ -1,20 +1,15 @@
-"""The folder of records: the only reader and writer of records outside of the supervisor.
+"""The records: their only reader and writer outside of the supervisor, but for the first word of `gravscope run`.
 
-Beside the record `ID.json` stand, while the job lives, `ID.lock` and, once somebody wants it ended, `ID.cancel`.
-The lock is the life line: whoever is in charge of the record holds it (`gravscope run`, then the supervisor, which
-inherits it through the launcher, without a gap). A live record whose lock is free has nobody in charge, and whoever
-looks settles it while holding that lock.
+Names and locks, which need not know what a record says: `gravscope.jobs_folder`.
 """
 
 from __future__ import annotations
 
 import errno
+import heapq
 import os
-import re
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -22,17 +17,15 @@ import msgspec
 
 from gravscope import clock, files
 from gravscope.errors import GravscopeError, NoSuchJobError, StoreError
-from gravscope.ids import STAMP, is_id, name_of, order_of
-from gravscope.model import SCHEMA_VERSION, Cancel, CancelRequest, JobRecord
+from gravscope.ids import is_id, name_of, order_of
+from gravscope.jobs_folder import JobsFolder, hint_about
+from gravscope.model import Cancel, CancelRequest, JobRecord
 from gravscope.older import convert, is_older
+from gravscope.spec import SCHEMA_VERSION
+from gravscope.stamp import STAMP
 
-# seconds in which even a slow machine settles a job
-_SETTLING = 60.0
 # how far the clocks of two time zones can be apart
 _ZONES = timedelta(hours=26)
-
-# the disk, and not the folder, stands in the way
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _MOVE_IT = "move it out of the folder to be rid of this line"
 
 
@@ -44,75 +37,24 @@ def _earliest_rival(stamp: str) -> str:
         return stamp
 
 
-@dataclass(frozen=True)
-class Reservation:
-    """An id that is ours: the lock is held for as long as `lock_fd`, or a copy of it in a child, is open."""
-
-    job_id: str
-    lock_fd: int
-
-
-class Store:
+class Store(JobsFolder):
     """The records of one folder, `jobs_dir`."""
-
-    def __init__(self, jobs_dir: Path) -> None:
-        self.jobs_dir = jobs_dir
-
-    def record_path(self, job_id: str) -> Path:
-        """Where the record of `job_id` stands."""
-        return self.jobs_dir / f"{job_id}.json"
-
-    def lock_path(self, job_id: str) -> Path:
-        """Where its lock stands while it lives."""
-        return self.jobs_dir / f"{job_id}.lock"
-
-    def cancel_path(self, job_id: str) -> Path:
-        """Where a request to end it stands until its record has taken it over."""
-        return self.jobs_dir / f"{job_id}.cancel"
-
-    def limits_path(self, job_id: str) -> Path:
-        """Where changes of its limits stand while it lives."""
-        return self.jobs_dir / f"{job_id}.limits"
-
-    def pause_path(self, job_id: str) -> Path:
-        """Where a note stands that it was paused, while it is."""
-        return self.jobs_dir / f"{job_id}.paused"
-
-    # ids
-
-    def reserve(self, name: str, now: datetime) -> Reservation:
-        """Takes the first free id of `name` at local time `now`: NAME_YYYYmmdd_HHMMSS, then _2, _3 …
-
-        O_EXCL on the lock makes it ours alone; an ended job's lock is gone, but its record is not.
-        """
-        make_private_folder(self.jobs_dir)
-        stem = f"{name}_{now:{STAMP}}"
-        for count in range(1, 100_000):
-            job_id = stem if count == 1 else f"{stem}_{count}"
-            # a link to nowhere takes the name as well; and Path.exists would raise in a folder that is not ours
-            if os.path.lexists(self.record_path(job_id)):
-                continue
-            try:
-                descriptor = files.open_as(
-                    str(self.lock_path(job_id)), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-                )
-            except FileExistsError:
-                continue
-            except OSError as error:
-                raise StoreError(f"{self.jobs_dir}: {error.strerror}", _hint(error)) from None
-            if not (files.try_lock(descriptor) and self.is_lock_of(job_id, descriptor)):
-                os.close(descriptor)  # a `prune` came between, and took it for a left-over
-                continue
-            if not os.path.lexists(self.record_path(job_id)):
-                return Reservation(job_id, descriptor)
-            # between our two looks a whole job of that id came and went
-            self.lock_path(job_id).unlink(missing_ok=True)
-            os.close(descriptor)
-        raise StoreError(f"{self.jobs_dir}: no free id for {stem}")
 
     def ids(self) -> list[str]:
         """Every id that has a record, newest first."""
         return sorted((name[:-5] for name in self._names() if name.endswith(".json")), key=order_of, reverse=True)
+
+    def latest(self, count: int) -> list[str]:
+        """Every id that may be of a live job, then the newest of the others, `count` in all if there are as many.
+
+        What a folder of 100,000 costs is one look at its names: those others are not sorted.
+        """
+        names = self._names()
+        locked = {name[:-5] for name in names if name.endswith(".lock")}
+        ids = [name[:-5] for name in names if name.endswith(".json")]
+        live = sorted((job_id for job_id in ids if job_id in locked), key=order_of, reverse=True)
+        others = (job_id for job_id in ids if job_id not in locked)
+        return live + heapq.nlargest(max(0, count - len(live)), others, key=order_of)
 
     def locked_ids(self) -> set[str]:
         """The ids that have a lock: every job that lives is among them."""
@@ -124,7 +66,7 @@ class Store:
         except FileNotFoundError:
             return []
         except OSError as error:
-            raise StoreError(f"{self.jobs_dir}: {error.strerror}", _hint(error)) from None
+            raise StoreError(f"{self.jobs_dir}: {error.strerror}", hint_about(error)) from None
 
     def locate(self, wanted: str) -> tuple[Store, str]:
         """The store and id that `wanted` means: as `find`, or the path of a record, in whatever folder it stands."""
@@ -187,11 +129,7 @@ class Store:
 
     def write(self, record: JobRecord) -> None:
         """Replaces the record. Only whoever holds the job's lock may."""
-        path = self.record_path(record.id)
-        try:
-            files.write_atomically(str(path), msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n")
-        except OSError as error:
-            raise StoreError(f"{path}: {error.strerror}", _hint(error)) from None
+        self.put(record.id, msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n")
 
     def read(self, job_id: str, *, anyone: bool = False) -> JobRecord:
         """The record of `job_id`. Raises NoSuchJobError, or StoreError for one that cannot be read or understood, or
@@ -201,11 +139,6 @@ class Store:
         if record.id != job_id:
             raise StoreError(f"{path}: is the record of {record.id}", "a copy under another name is no record")
         return record
-
-    def withdraw(self, job_id: str) -> None:
-        """Takes back the record of a job that was never begun. Only whoever holds the job's lock may."""
-        with suppress(OSError):
-            self.record_path(job_id).unlink()
 
     def read_cancel(self, job_id: str) -> CancelRequest | None:
         """The request to end `job_id`, if there is one that can be read."""
@@ -220,69 +153,7 @@ class Store:
         try:
             files.write_atomically(str(path), msgspec.json.encode(cancel))
         except OSError as error:
-            raise StoreError(f"{path}: {error.strerror}", _hint(error)) from None
-
-    # who is in charge
-
-    def in_charge(self, job_id: str) -> bool:
-        """True if `gravscope run` or the job's supervisor holds its lock, and not just someone who is settling it."""
-        descriptor = self.open_lock(job_id)
-        if descriptor is None:
-            return False
-        try:
-            # in this order: who settles it marks the file before taking the lock that we may run into
-            return not files.try_lock(descriptor, shared=True) and not files.is_claimed(descriptor)
-        finally:
-            os.close(descriptor)
-
-    @contextmanager
-    def charge(self, job_id: str, patience: float = 0.5) -> Iterator[bool]:
-        """Takes charge of a job that nobody is in charge of; False if somebody still is after `patience` seconds.
-
-        One who is settling it is waited for. Where there is no lock and none can be made (a full or read-only disk),
-        nobody can hold it: what we find out is then true as well, even if it cannot be written either.
-        """
-        descriptor = self.open_lock(job_id, create=True)
-        if descriptor is None:
-            yield not os.path.lexists(self.lock_path(job_id))
-            return
-        try:
-            began = time.monotonic()
-            while not (taken := files.try_claim(descriptor)):
-                limit = _SETTLING if patience and files.is_claimed(descriptor) else patience
-                if time.monotonic() - began > limit:
-                    break
-                time.sleep(0.01)
-            yield taken
-        finally:
-            os.close(descriptor)
-
-    @contextmanager
-    def cancelling(self, job_id: str) -> Iterator[None]:
-        """One cancel of a job at a time: a second one waits here, and then finds that it has ended."""
-        descriptor = self._open_cancelling(job_id)
-        try:
-            files.lock(descriptor)
-            yield
-        finally:
-            if not self.lock_path(job_id).exists():  # it has ended: nobody will want this any more
-                with suppress(OSError):
-                    (self.jobs_dir / f".{job_id}.cancelling").unlink()
-            os.close(descriptor)
-
-    def _open_cancelling(self, job_id: str) -> int:
-        flags = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-        with suppress(OSError):
-            descriptor = files.open_as(f"{self.jobs_dir}/.{job_id}.cancelling", flags | os.O_RDWR | os.O_CREAT)
-            if files.is_ours(os.fstat(descriptor)):
-                return descriptor
-            os.close(descriptor)
-        # a job that has filled the disk can be ended all the same, and one beside which somebody laid such a file:
-        # the record, which nobody else can open, can be locked as well
-        try:
-            return os.open(self.record_path(job_id), flags | os.O_RDONLY)
-        except OSError as error:
-            raise StoreError(f"{self.jobs_dir}: {error.strerror}", _hint(error)) from None
+            raise StoreError(f"{path}: {error.strerror}", hint_about(error)) from None
 
     def release(self, job_id: str) -> None:
         """Removes what stands beside the record of a job that has ended; nothing while the record does not say so,
@@ -290,42 +161,7 @@ class Store:
         with suppress(GravscopeError):
             if self.read(job_id).live:
                 return
-        names = [f".{job_id}.cancelling", *(f"{job_id}.{kind}" for kind in ("cancel", "limits", "paused", "lock"))]
-        for name in [*self._left_by_the_killed(job_id), *names]:  # the lock last
-            with suppress(OSError):
-                (self.jobs_dir / name).unlink()
-
-    def _left_by_the_killed(self, job_id: str) -> list[str]:
-        """What whoever was killed while writing has left beside the record (`files.write_atomically`). What a process
-        of that number may still be writing is none of it."""
-        left = re.compile(rf"\.{re.escape(job_id)}\.(?:json|cancel|limits|paused)\.(\d+)\.tmp", re.ASCII)
-        try:
-            names = os.listdir(self.jobs_dir)  # noqa: PTH208 (100,000 names)
-        except OSError:
-            return []
-        return [name for name in names if (found := left.fullmatch(name)) and not os.path.lexists(f"/proc/{found[1]}")]
-
-    def is_lock_of(self, job_id: str, descriptor: int) -> bool:
-        """True while that open file is the job's lock: whoever held it before may have removed it."""
-        with suppress(OSError):
-            return os.path.samestat(os.fstat(descriptor), os.lstat(self.lock_path(job_id)))
-        return False
-
-    def open_lock(self, job_id: str, *, create: bool = False) -> int | None:
-        """The job's lock; None where there is none. One that somebody else put there is none."""
-        flags = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-        # on a read-only disk it can be locked all the same
-        for mode in (os.O_RDWR | (os.O_CREAT if create else 0), os.O_RDONLY):
-            try:
-                descriptor = files.open_as(str(self.lock_path(job_id)), flags | mode)
-            except OSError as error:
-                if error.errno in (errno.EROFS, errno.EACCES):
-                    continue
-                return None
-            if files.is_ours(os.fstat(descriptor)):
-                return descriptor
-            os.close(descriptor)
-        return None
+        self.clear(job_id)
 
 
 def read_record(path: Path, *, anyone: bool = False) -> JobRecord:
@@ -343,33 +179,10 @@ def read_record(path: Path, *, anyone: bool = False) -> JobRecord:
     except FileNotFoundError:
         raise NoSuchJobError(f"no record {path}") from None
     except OSError as error:
-        hint = _hint(error) if error.errno in (errno.EACCES, errno.EIO) else _MOVE_IT
+        hint = hint_about(error) if error.errno in (errno.EACCES, errno.EIO) else _MOVE_IT
         raise StoreError(f"{path}: {error.strerror}", hint) from None
     except (ValueError, RecursionError) as error:  # of the latter kind are nested values without end
         raise StoreError(f"{path}: not a record: {error}", _MOVE_IT) from None
-
-
-def _hint(error: OSError) -> str:
-    """What to do about a disk or a folder that will not have it."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "make room, or set GRAVSCOPE_JOBS_DIR to a folder on another disk"
-    if error.errno == errno.EROFS:
-        return "set GRAVSCOPE_JOBS_DIR to a folder that can be written to"
-    if error.errno in (errno.EACCES, errno.EPERM):
-        return "is it yours? else set GRAVSCOPE_JOBS_DIR to a folder of your own"
-    return "gravscope doctor looks at the folder"
-
-
-def make_private_folder(folder: Path) -> None:
-    """Makes `folder`, readable by its owner alone; one that is there already stays as it is."""
-    try:
-        files.make_private_folder(str(folder))
-    except FileExistsError:
-        raise StoreError(f"{folder}: is not a folder", "move that file away") from None
-    except OSError as error:
-        raise StoreError(
-            f"{folder}: {error.strerror}", "set GRAVSCOPE_JOBS_DIR and GRAVSCOPE_LOG_DIR elsewhere"
-        ) from None
 
 
 def each_readable(store: Store, ids: list[str]) -> Iterator[JobRecord | GravscopeError]:

@@ -6,11 +6,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from gravscope.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
 
 _ASSIGNMENT = re.compile(r"\s*([^\s#=\[][^#=]*)=")
 _BARE = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)

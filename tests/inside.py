@@ -63,7 +63,7 @@ class Inside:
         """Runs it to its end; an exception that is no exit status fails the test."""
         out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", "backslashreplace") for _ in range(2))
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            status = cli._status(list(words))
+            status = cli.status_of(list(words))
         out.flush()
         err.flush()
         assert status in CONTRACT or 128 < status < 256 or words[0] == "wait"

@@ -342,18 +342,18 @@ def test_a_fork_meanwhile_holds_nothing_up(monkeypatch: pytest.MonkeyPatch) -> N
     """A process that another thread forks while a job is being started inherits our end of the pipe that the answer
     comes through: it is not waited for."""
     forked: list[int] = []
-    popen = subprocess.Popen
+    spawn = start.spawn
 
-    def fork_and_popen(*arguments: Any, **options: Any) -> subprocess.Popen[bytes]:  # noqa: ANN401 (Popen's own)
+    def fork_and_spawn(*arguments: Any, **options: Any) -> int:  # noqa: ANN401 (spawn's own)
         forked.append(os.fork())
         if forked[-1] == 0:
             try:
                 signal.pause()
             finally:
                 os._exit(0)
-        return popen(*arguments, **options)
+        return spawn(*arguments, **options)
 
-    monkeypatch.setattr(start.subprocess, "Popen", fork_and_popen)
+    monkeypatch.setattr(start, "spawn", fork_and_spawn)
     try:
         assert submit(["sh", "-c", "exit 6"]).wait() == 6
     finally:

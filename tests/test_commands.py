@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gravscope import commands
-from gravscope.model import Limits
+from gravscope.spec import Limits
 
 UNIT = "gravscope-fit_20260101_120000.scope"
 # systemctl --user show --property=ActiveState,SubState,Result,ControlGroup,LoadState of systemd 252 (Debian 12)

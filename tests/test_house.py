@@ -11,20 +11,21 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import REPOSITORY
+from tests.support import REPOSITORY, path_without_systemd
 
 PACKAGE = REPOSITORY / "gravscope"
 # A room imports only what stands above it. Rooms in one row do not know each other.
 ROWS = [
-    ["errors"], ["ids"], ["progress"], ["quantity"], ["settings"], ["model"], ["proc"], ["cgroup"], ["files"],
-    ["outcome"], ["tomlfile"], ["layers"], ["project"], ["older"],
-    ["clock"], ["store"], ["commands"], ["host"], ["launchers"], ["bus"], ["supervisor", "actions"], ["guard"], ["api"],
-    ["cli"], ["__main__"],
+    ["immutable"], ["errors"], ["ids"], ["stamp"], ["plainjson"], ["spawn"], ["progress"], ["quantity"], ["settings"],
+    ["spec"], ["model"], ["proc"], ["cgroup"], ["files"], ["outcome"], ["tomlfile"], ["layers"], ["project"], ["older"],
+    ["clock"], ["jobs_folder"], ["store"], ["commands"], ["host"], ["launchers"], ["bus"], ["supervisor", "actions"],
+    ["guard"], ["api"], ["cli"], ["__main__"],
 ]  # fmt: skip
 RANK = {room: rank for rank, row in enumerate(ROWS) for room in row}
-SMALL = {"proc", "cgroup", "files", "outcome", "supervisor"}
+SMALL = {"proc", "cgroup", "files", "outcome", "plainjson", "stamp", "supervisor"}
 C_ONLY = {
-    "os", "time", "errno", "fcntl", "marshal", "select", "_signal", "_ctypes", "_json", "_socket", "sys", "__future__",
+    "os", "time", "errno", "fcntl", "gc", "marshal", "select", "_signal", "_ctypes", "_json", "_socket", "sys",
+    "__future__",
 }  # fmt: skip
 # how a module would speak to the user, or end the process, over everybody's head
 LOUD = {"print", "input", "exit", "quit", "sys.exit", "sys.stdout.write", "sys.stderr.write", "sys.stdout.buffer.write"}
@@ -110,7 +111,7 @@ def test_a_module_imports_only_what_stands_above_it(module: str) -> None:
 
 def test_the_package_itself_imports_nothing() -> None:
     """The supervisor and the guard pass through it: what it names for type checkers is not what it loads."""
-    for_type_checkers = {"guard", "api", "errors", "model"}
+    for_type_checkers = {"guard", "api", "errors", "model", "spec"}
     assert {name.split(".")[1] for name in imports(ROOT_ITSELF) if name.startswith("gravscope.")} <= for_type_checkers
     assert outside(ROOT_ITSELF) == {"importlib"}
     assert loaded_by("import gravscope") == {"gravscope"}
@@ -167,21 +168,72 @@ def loaded_by(statement: str) -> set[str]:
     return set(done.stdout.split())
 
 
-def test_the_supervisor_loads_next_to_nothing() -> None:
-    """Started as it really is, none of the costly modules comes along, not even through another one."""
-    found = loaded_by("import gravscope.supervisor.main")
-    assert "gravscope.supervisor.main" in found
-    costly = {"json", "re", "enum", "typing", "collections", "signal", "ctypes", "dataclasses", "pathlib", "subprocess"}
-    assert not costly & found
-    others = {name.partition(".")[0] for name in found} - {"gravscope"}
-    # what `os` itself loads is there in an ordinary interpreter, and is not counted by the import rule above
-    assert others <= C_ONLY | {"stat", "_stat", "posixpath", "genericpath", "_collections_abc", "abc", "_abc"}
+# Of the package, all that a `gravscope run` which goes well loads, and of the standard library what that names itself.
+# Neither Typer nor msgspec, nor what takes more than two milliseconds, but for `re` and `pathlib`.
+RUN = {
+    *("actions", "actions.launch", "actions.owner", "actions.shared", "actions.signs", "actions.spec", "cgroup", "cli"),
+    *("cli.quick", "cli.run", "cli.table", "commands", "errors", "files", "host", "ids", "immutable", "jobs_folder"),
+    *("launchers", "launchers.choose", "launchers.scope", "launchers.session", "launchers.start", "layers"),
+    *("plainjson", "proc", "project", "quantity", "settings", "spawn", "spec", "stamp", "tomlfile"),
+}
+RUN_STANDARD = {
+    *("__future__", "_json", "_signal", "collections.abc", "contextlib", "errno", "fcntl", "fnmatch", "gc", "marshal"),
+    *("os", "pathlib", "pwd", "re", "select", "stat", "sys", "time"),
+}
+SUPERVISOR = {
+    *("cgroup", "files", "outcome", "plainjson", "proc", "stamp", "supervisor"),
+    *("supervisor.finish", "supervisor.foreground", "supervisor.heed", "supervisor.journal", "supervisor.kernel"),
+    *("supervisor.logout", "supervisor.main", "supervisor.notice", "supervisor.oom", "supervisor.place"),
+    *("supervisor.recorder", "supervisor.request", "supervisor.spawn", "supervisor.tell", "supervisor.tree"),
+    *("supervisor.watch", "supervisor.wish"),
+}
 
 
-def test_the_supervisor_loads_only_its_own_rooms() -> None:
-    """Of the package, the small modules and no other."""
-    found = {name for name in loaded_by("import gravscope.supervisor.main") if name.startswith("gravscope.")}
-    assert {name.split(".")[1] for name in found} == SMALL
+def of_the_package(found: set[str]) -> set[str]:
+    """The package's own modules among these, without its name."""
+    return {name.removeprefix("gravscope.") for name in found if name.startswith("gravscope.")}
+
+
+def loaded_by_run(folder: Path, *options: str) -> set[str]:
+    """What a real `gravscope run` has loaded when it ends."""
+    code = (
+        f"import sys\nbefore = set(sys.modules)\nsys.path.append({str(REPOSITORY)!r})\n"
+        "from gravscope.cli import status_of\n"
+        f"status_of({['run', *options]!r})\n"
+        "print(*set(sys.modules) - before)\n"
+    )
+    environ = {"PATH": path_without_systemd(), "HOME": str(folder), "XDG_STATE_HOME": str(folder)}
+    argv = [sys.executable, "-I", "-S", "-c", code]
+    done = subprocess.run(argv, env=environ, cwd=folder, capture_output=True, text=True, check=True)
+    _job_id, *found = done.stdout.split()
+    return set(found)
+
+
+@pytest.mark.parametrize("options", [(), ("-n", "x", "--mem-max", "1G", "--timeout", "1h", "-e", "A=1")], ids=" ".join)
+def test_a_launch_loads_just_these(tmp_path: Path, options: tuple[str, ...]) -> None:
+    """A launch is as quick as what it loads; a new module on this path is a decision, and stands in the list."""
+    found = loaded_by_run(tmp_path, "--launcher", "session", *options, "--", "true")
+    extra = {"actions.env_file", "actions.hide"} if "-e" in options else set()
+    assert of_the_package(found) == RUN | extra
+    standard = RUN_STANDARD | ({"functools", "typing"} if extra else set())
+    assert {name for name in found if not name.startswith("gravscope")} == loaded_by(f"import {', '.join(standard)}")
+
+
+def test_a_launch_names_only_these() -> None:
+    """And none of these modules imports anything else at its top: what is imported later is for rare cases."""
+    for module in RUN - {"cli.table"}:
+        top = {
+            *(alias.name for node in tree_of(module).body if isinstance(node, ast.Import) for alias in node.names),
+            *(str(node.module) for node in tree_of(module).body if isinstance(node, ast.ImportFrom)),
+        }
+        assert {name for name in top if not name.startswith("gravscope")} <= RUN_STANDARD, module
+
+
+def test_the_supervisor_loads_just_these() -> None:
+    """Started as it really is, it has its own rooms in memory, C modules, and what `os` itself loads."""
+    found = loaded_by("import gc; import gravscope.supervisor.main")
+    assert of_the_package(found) == SUPERVISOR
+    assert {name for name in found if not name.startswith("gravscope")} == loaded_by(f"import {', '.join(C_ONLY)}")
 
 
 def test_importing_the_command_line_does_not_start_it() -> None:

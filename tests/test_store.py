@@ -5,19 +5,24 @@ from __future__ import annotations
 import json
 import os
 import stat
-from datetime import UTC, datetime, timedelta
+import time
+from datetime import datetime
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gravscope.errors import GravscopeError, NoSuchJobError, StoreError, UsageError
 from gravscope.ids import check_name, name_of, order_of
+from gravscope.jobs_folder import make_private_folder
 from gravscope.model import Cancel, CancelRequest, CancelStep, JobRecord
-from gravscope.store import Store, each_readable, make_private_folder, read_record
+from gravscope.stamp import stamp
+from gravscope.store import Store, each_readable, read_record
 
-NOON = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
+STAMP = "20260101_120000"
+# half past two in Berlin on the night in October when that comes twice, in seconds since 1970
+REPEATED = 1792888200
 
 
 def record_of(job_id: str, **fields: object) -> JobRecord:
@@ -44,7 +49,7 @@ def fill(store: Store, *ids: str) -> None:
 
 def test_the_first_id_of_a_second_has_no_number(store: Store) -> None:
     """NAME_YYYYmmdd_HHMMSS, then _2 and _3 where that second is taken; each with a lock that is its own."""
-    taken = [store.reserve("fit", NOON) for _ in range(3)]
+    taken = [store.reserve("fit", STAMP) for _ in range(3)]
     assert [one.job_id for one in taken] == ["fit_20260101_120000", "fit_20260101_120000_2", "fit_20260101_120000_3"]
     assert store.locked_ids() == {one.job_id for one in taken}
     assert len({os.fstat(one.lock_fd).st_ino for one in taken}) == 3
@@ -55,16 +60,22 @@ def test_the_first_id_of_a_second_has_no_number(store: Store) -> None:
 def test_a_job_that_has_ended_keeps_its_id(store: Store) -> None:
     """A record without a lock still holds its id: it is never written over."""
     fill(store, "fit_20260101_120000", "fit_20260101_120000_2")
-    reservation = store.reserve("fit", NOON)
+    reservation = store.reserve("fit", STAMP)
     os.close(reservation.lock_fd)
     assert reservation.job_id == "fit_20260101_120000_3"
 
 
-def test_the_repeated_hour_gives_no_id_twice(store: Store) -> None:
+def test_the_repeated_hour_gives_no_id_twice(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Trap 51: the same wall clock an hour later, at the end of daylight saving, is another id."""
-    first = store.reserve("fit", NOON)
-    again = store.reserve("fit", (NOON + timedelta(hours=1)).replace(hour=12, fold=1))
-    assert (first.job_id, again.job_id) == ("fit_20260101_120000", "fit_20260101_120000_2")
+    monkeypatch.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
+    time.tzset()
+    try:
+        earlier, later = stamp(REPEATED), stamp(REPEATED + 3600)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    first, again = store.reserve("fit", earlier), store.reserve("fit", later)
+    assert (first.job_id, again.job_id) == ("fit_20261025_023000", "fit_20261025_023000_2")
     os.close(first.lock_fd)
     os.close(again.lock_fd)
 
@@ -73,7 +84,7 @@ def test_what_is_reserved_is_private(store: Store) -> None:
     """Trap 48: folder 0700, lock and record 0600, whatever the umask lets others have."""
     old = os.umask(0)
     try:
-        reservation = store.reserve("fit", NOON)
+        reservation = store.reserve("fit", STAMP)
         store.write(record_of(reservation.job_id))
         store.write_cancel(reservation.job_id, Cancel(requested="now", by="me"))
     finally:
@@ -253,6 +264,25 @@ def test_a_name_may_end_like_a_record(store: Store, monkeypatch: pytest.MonkeyPa
         store.locate("./x.json")
 
 
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 9), st.integers(0, 3), st.booleans()), max_size=12))
+@settings(max_examples=60, deadline=None)
+def test_the_latest_are_what_a_sorted_list_begins_with(
+    tmp_path_factory: pytest.TempPathFactory, jobs: list[tuple[str, int, int, bool]]
+) -> None:
+    """Live ones first, all of them; then as many of the newest others as are wanted."""
+    store = Store(tmp_path_factory.mktemp("jobs"))
+    for name, second, count, live in jobs:
+        job_id = f"{name}_20260101_12000{second}" + (f"_{count}" if count > 1 else "")
+        store.record_path(job_id).touch()
+        if live:
+            store.lock_path(job_id).touch()
+    ids, locked = store.ids(), store.locked_ids()
+    live_ids = [job_id for job_id in ids if job_id in locked]
+    others = [job_id for job_id in ids if job_id not in locked]
+    for wanted in (0, 1, 5, 20):
+        assert store.latest(wanted) == live_ids + others[: max(0, wanted - len(live_ids))]
+
+
 # records
 
 
@@ -357,7 +387,7 @@ def test_a_disk_that_takes_nothing_is_a_store_error(store: Store, monkeypatch: p
             write()
     monkeypatch.setattr(os, "open", full)
     with pytest.raises(StoreError, match="No space left on device"):
-        store.reserve("b", NOON)
+        store.reserve("b", STAMP)
     monkeypatch.undo()
     assert read_record(store.record_path("a")).reason is None
 
@@ -369,8 +399,8 @@ def test_a_folder_that_is_not_ours_to_search_is_a_store_error(store: Store, monk
         raise PermissionError(13, "Permission denied", str(path))
 
     make_private_folder(store.jobs_dir)
-    monkeypatch.setattr("gravscope.store.make_private_folder", lambda folder: None)
+    monkeypatch.setattr("gravscope.jobs_folder.make_private_folder", lambda folder: None)
     monkeypatch.setattr(os, "lstat", refuse)
     monkeypatch.setattr(os, "open", refuse)
     with pytest.raises(StoreError, match="Permission denied; is it yours"):
-        store.reserve("fit", NOON)
+        store.reserve("fit", STAMP)

@@ -20,7 +20,8 @@ from gravscope.actions import shared
 from gravscope.actions.status import RECENT, Standing, status
 from gravscope.cli import complain
 from gravscope.errors import StoreError
-from gravscope.store import Store, make_private_folder
+from gravscope.jobs_folder import make_private_folder
+from gravscope.store import Store
 from tests.disks import small_disk
 from tests.inside import Inside, inside
 from tests.support import REPOSITORY, Gravscope, until
@@ -66,10 +67,9 @@ def test_a_job_of_the_same_name_runs_beside_a_cut_record(gravscope: Gravscope) -
     """A bad record keeps its id, and nothing else: a job of its name and second gets another one."""
     store = Store(gravscope.jobs_dir)
     make_private_folder(store.jobs_dir)
-    now = datetime(2026, 1, 1, 12, 0, 0).astimezone()
     for job_id in ("x_20260101_120000", "x_20260101_120000_2"):
         store.record_path(job_id).write_text('{"schema": 1, "id": "x_2026')
-    reservation = store.reserve("x", now)
+    reservation = store.reserve("x", "20260101_120000")
     assert reservation.job_id == "x_20260101_120000_3"
     os.close(reservation.lock_fd)
     store.release(reservation.job_id)

@@ -16,7 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gravscope import files, proc
-from gravscope.model import CancelRequest, LimitChange, Limits
+from gravscope.model import CancelRequest, LimitChange
+from gravscope.spec import Limits
 from gravscope.store import Store, read_record
 from gravscope.supervisor import wish
 from gravscope.supervisor.recorder import Recorder

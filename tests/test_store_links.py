@@ -6,13 +6,13 @@ import json
 import os
 import socket
 import stat
-from datetime import datetime
 from pathlib import Path
 
 import pytest
 
-from gravscope.actions.run import open_log
-from gravscope.store import Store, make_private_folder
+from gravscope.actions.launch import open_log
+from gravscope.jobs_folder import make_private_folder
+from gravscope.store import Store
 from tests.disks import need_root
 from tests.inside import Inside, inside
 from tests.support import Gravscope
@@ -80,7 +80,7 @@ def test_a_link_keeps_its_id(tmp_path: Path) -> None:
     """A record that is a link, even to nowhere, holds its id as a file would: no job is put in its place."""
     store = Store(tmp_path)
     store.record_path("x_20260101_120000").symlink_to(tmp_path / "nowhere")
-    reservation = store.reserve("x", datetime(2026, 1, 1, 12, 0, 0).astimezone())
+    reservation = store.reserve("x", "20260101_120000")
     assert reservation.job_id == "x_20260101_120000_2"
     os.close(reservation.lock_fd)
 

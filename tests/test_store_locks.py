@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +18,17 @@ from gravscope.model import JobRecord
 from gravscope.store import Store
 from tests.support import REPOSITORY, until
 
-NOON = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
+STAMP = "20260101_120000"
 RUNNERS, EACH = 8, 12
 
 RESERVE = """
 import sys
-from datetime import datetime
 from pathlib import Path
 from gravscope.store import Store
-store, now = Store(Path(sys.argv[1])), datetime(2026, 1, 1, 12, 0, 0)
+store = Store(Path(sys.argv[1]))
 print("ready", flush=True)
 sys.stdin.readline()
-print(*[store.reserve("fit", now).job_id for _ in range(int(sys.argv[2]))], flush=True)
+print(*[store.reserve("fit", "20260101_120000").job_id for _ in range(int(sys.argv[2]))], flush=True)
 sys.stdin.readline()
 """
 CANCELLING = """
@@ -113,7 +111,7 @@ def test_a_job_of_nobody_has_nobody_in_charge(store: Store) -> None:
 
 def test_whoever_inherits_the_lock_is_in_charge(store: Store, spawn: Callable[..., subprocess.Popen[str]]) -> None:
     """The lock goes from `run` to the supervisor without a gap, and ends with that, even by SIGKILL (trap 32)."""
-    reservation = store.reserve("fit", NOON)
+    reservation = store.reserve("fit", STAMP)
     assert store.in_charge(reservation.job_id)
     child = spawn("print('up', flush=True); input()", fds=(reservation.lock_fd,))
     assert hear(child) == "up"
@@ -132,7 +130,7 @@ def test_a_child_that_was_not_given_the_lock_does_not_hold_it(
     store: Store, spawn: Callable[..., subprocess.Popen[str]]
 ) -> None:
     """Only who is handed the descriptor inherits it: a job's own processes never keep its record locked."""
-    reservation = store.reserve("fit", NOON)
+    reservation = store.reserve("fit", STAMP)
     child = spawn("print('up', flush=True); input()")
     assert hear(child) == "up"
     os.close(reservation.lock_fd)

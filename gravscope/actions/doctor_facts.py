@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from gravscope.model import Limits
+from gravscope.spec import Limits
 
 CgroupMode = Literal["unified", "hybrid", "v1", "none"]
 Held = int | float | str | None

@@ -12,8 +12,8 @@ from gravscope.actions.doctor_facts import Folder
 from gravscope.actions.doctor_folders import WRITABLE_BY_GROUP, WRITABLE_BY_OTHERS, look_at, writable_by_others
 from gravscope.actions.doctor_probes import PATIENCE, ask_manager, read_linger, user_name
 from gravscope.errors import GravscopeError
+from gravscope.jobs_folder import make_private_folder
 from gravscope.project import Project
-from gravscope.store import make_private_folder
 
 OUR_SCOPES = "gravscope-*.scope"
 OUR_UNITS = (commands.SLICE, "gravscope-prune.timer", "gravscope-prune.service")

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from gravscope import cgroup, commands, host, proc
 from gravscope.actions.doctor_facts import ASKED, OOM_ASKED, OOM_MAX, Held, OomTrial, Trial
-from gravscope.model import Limits
+from gravscope.spec import Limits
 
 # seconds until a manager that has answered a question may be taken to be stuck with the scope
 START_WITHIN = 15.0

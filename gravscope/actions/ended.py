@@ -6,10 +6,10 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from gravscope import files
 from gravscope.errors import GravscopeError, RefusedError
-from gravscope.model import JobRecord
 from gravscope.store import Store
 
 # seconds that one who is about to give up a lock may take: its supervisor after the last word, or another of us
@@ -41,20 +41,18 @@ def holding(store: Store, job_id: str, patience: float = PATIENCE) -> Iterator[b
     yield not os.path.lexists(store.lock_path(job_id))
 
 
-def link(store: Store, record: JobRecord) -> None:
-    """Names a job in the record of the one that it is run again for. That may be gone by now, or the disk be full: the
-    job runs all the same, and says so."""
-    if record.rerun_of is None:
-        return
+def link(jobs_dir: Path, first_id: str, job_id: str) -> list[str]:
+    """Names `job_id` in the record of `first_id`, the one that it is run again for. That may be gone by now, or the
+    disk be full: the job runs all the same, with the warnings that are returned."""
+    store = Store(jobs_dir)
     try:
-        with holding(store, record.rerun_of) as ours:
-            first = store.read(record.rerun_of)
+        with holding(store, first_id) as ours:
+            first = store.read(first_id)
             if not ours or first.live:
                 raise RefusedError("somebody else is writing it")
-            if record.id not in first.rerun_as:
-                first.rerun_as.append(record.id)
+            if job_id not in first.rerun_as:
+                first.rerun_as.append(job_id)
                 store.write(first)
     except GravscopeError as error:
-        warning = f"the record of {record.rerun_of} does not name this job: {error.message}"
-        if warning not in record.warnings:
-            record.warnings.append(warning)
+        return [f"the record of {first_id} does not name this job: {error.message}"]
+    return []

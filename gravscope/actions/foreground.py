@@ -19,10 +19,12 @@ from dataclasses import dataclass
 from signal import Signals
 
 from gravscope import proc
-from gravscope.actions.run import Front, run
+from gravscope.actions.launch import Front
+from gravscope.actions.run import run
 from gravscope.actions.wait import exit_status, wait
-from gravscope.model import JobRecord, JobSpec
+from gravscope.model import JobRecord
 from gravscope.project import Project
+from gravscope.spec import JobSpec
 from gravscope.store import Store
 
 # what would end us and is the command's to act on

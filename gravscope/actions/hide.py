@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from gravscope.actions.signs import is_worth_a_look
+
 if TYPE_CHECKING:  # the standard library alone is what `gravscope.actions.telling` has
     from gravscope.model import JobRecord
 
@@ -43,12 +45,6 @@ _LONG_OPTION = re.compile(r"--[A-Za-z][\w.-]*+(?:=.*)?", re.DOTALL)
 # `sh -c TEXT`, `bash -lc TEXT`, `python -c TEXT`: what follows is a program, and not one value
 _PROGRAM_FOLLOWS = re.compile(r"-[A-Za-z]*c")
 
-# without one of these nothing is hidden: most texts need no closer look, and a list may have thousands of them
-_SIGNS = (
-    "pass", "secret", "token", "credential", "cookie", "hook", "bearer", "auth", "sig", "key", "conn", "dsn", "jwt",
-    "pwd", "sas", "code=", "://", "telegram", "gho_", "ghp_", "ghr_", "ghs_", "ghu_", "github_pat_", "glpat-", "xox",
-    "hf_", "sk-", "npm_", "pypi-", "aiza", "eyj", "-----begin",
-)  # fmt: skip
 # what stands before a value; possessive, so that no text, however long, takes more than one look
 _ASSIGNING = re.compile(r"(?<![\w.-])([\w.-]++)[\"'\]]{0,2}\s*+[:+?]?=++>?\s*+")
 _NAMING = re.compile(r"(?<![\w./-])([\w-]++)[\"']?\s*+:\s*+")
@@ -88,7 +84,7 @@ def hide_secrets(environment: Mapping[str, str]) -> dict[str, str]:
 
 def hide_in_command(words: Sequence[str], *, shell: bool = False) -> list[str]:
     """The words of a command; with `shell`, the first of them is a program for a shell."""
-    if not _is_worth_a_look(" ".join(words)):
+    if not is_worth_a_look(" ".join(words)):
         return list(words)
     shown = []
     is_value, is_program = False, shell
@@ -105,7 +101,7 @@ def hide_in_command(words: Sequence[str], *, shell: bool = False) -> list[str]:
 
 def hide_in_word(word: str) -> str:
     """One word of a command, or the value of a variable: behind a secret-looking name, all that is left of it."""
-    if not _is_worth_a_look(word):
+    if not is_worth_a_look(word):
         return word
     if _URL.match(word):
         word = _hide_userinfo(word)  # spaces included
@@ -118,7 +114,7 @@ def hide_in_word(word: str) -> str:
 
 def hide_in_text(text: str) -> str:
     """A shell's program, or a message: whatever looks like a secret in it."""
-    if not _is_worth_a_look(text):
+    if not is_worth_a_look(text):
         return text
     if "://" in text and "@" in text:
         text = re.sub(r"\S++", lambda run: _hide_userinfo(run[0]), text)
@@ -143,11 +139,6 @@ def hide_in_record(record: JobRecord) -> JobRecord:
         fallback_reason=record.fallback_reason and hide_in_text(record.fallback_reason),
         warnings=[hide_in_text(warning) for warning in record.warnings],
     )
-
-
-def _is_worth_a_look(text: str) -> bool:
-    folded = text.casefold()
-    return any(sign in folded for sign in _SIGNS)
 
 
 def _wants_secret(option: str) -> bool:

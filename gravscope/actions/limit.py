@@ -16,8 +16,9 @@ from gravscope.actions.owner import refuse_foreign
 from gravscope.actions.settle import job_folder, now, settled, supervisor_of
 from gravscope.actions.status import memory_now
 from gravscope.errors import RefusedError, StoreError, UnsupportedError, UsageError
-from gravscope.model import OLDER_DISPATCHER, JobRecord, LimitChange, Limits
+from gravscope.model import OLDER_DISPATCHER, JobRecord, LimitChange
 from gravscope.quantity import format_size
+from gravscope.spec import Limits
 from gravscope.store import Store
 
 # seconds in which a supervisor takes a change into the record; it looks once a second even if it is not told

@@ -6,19 +6,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from gravscope.errors import UsageError
 from gravscope.layers import Found
-from gravscope.model import Notify
 from gravscope.settings import variable_of
+from gravscope.spec import Notify
 
 # started by the supervisor when the job has ended
 PROGRAM = Path(__file__).parent / "notifier.py"
 # seconds in which everybody has to have been told
 PATIENCE = 10.0
 ADDRESS = variable_of("notify.webhook")
-SETTINGS = tuple(f"notify.{name}" for name in Notify.__struct_fields__)
+SETTINGS = tuple(f"notify.{name}" for name in Notify().as_dict())
 
 
 def whom_to_tell(found: Mapping[str, Found]) -> Notify:
@@ -35,4 +33,4 @@ def whom_to_tell(found: Mapping[str, Found]) -> Notify:
 
 def handed(asked: Notify) -> dict[str, object]:
     """What the supervisor is handed of it."""
-    return {"program": str(PROGRAM), "patience": PATIENCE, "whom": msgspec.to_builtins(asked)}
+    return {"program": str(PROGRAM), "patience": PATIENCE, "whom": asked.as_dict()}

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import os
 import pwd
-import shlex
-from collections.abc import Mapping
 
 from gravscope import files
 from gravscope.errors import RefusedError, UsageError
-from gravscope.layers import Found, setting_of
-from gravscope.model import JobRecord
+from gravscope.layers import setting_of
 from gravscope.settings import PROGRAM, SETTINGS, VARIABLES
-from gravscope.store import Store
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gravscope.layers import Found
+    from gravscope.model import JobRecord
+    from gravscope.store import Store
 
 
 def look(store: Store, job_id: str) -> JobRecord:
@@ -41,6 +45,8 @@ def refuse_foreign(store: Store, job_id: str, verb: str) -> None:
     except KeyError:
         name = f"user {owner}"
         become = ["setpriv", f"--reuid={owner}", "--clear-groups"]
+    import shlex  # noqa: PLC0415
+
     words = [*become, "--", "env", f"GRAVSCOPE_JOBS_DIR={store.jobs_dir}", "gravscope", verb, job_id]
     raise RefusedError(f"{job_id} is a job of {name}'s, and root only looks at those", f"type: {shlex.join(words)}")
 

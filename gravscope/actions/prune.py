@@ -18,8 +18,8 @@ from pathlib import Path
 
 from gravscope import clock
 from gravscope.actions.ended import holding
+from gravscope.actions.launch import printable
 from gravscope.actions.owner import is_foreign
-from gravscope.actions.run import printable
 from gravscope.actions.settle import settled
 from gravscope.errors import GravscopeError, NoSuchJobError, StoreError, UsageError
 from gravscope.ids import name_of, order_of

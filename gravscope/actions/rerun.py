@@ -8,9 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import fields, replace
-
-import msgspec
 
 from gravscope.actions.notify import SETTINGS as NOTIFY
 from gravscope.actions.owner import refuse_foreign
@@ -18,9 +15,10 @@ from gravscope.actions.settle import settled
 from gravscope.actions.spec import Typed, make_spec
 from gravscope.errors import RefusedError, UsageError
 from gravscope.layers import Found, Source, setting_of
-from gravscope.model import OLDER_DISPATCHER, JobRecord, JobSpec, Limits
+from gravscope.model import OLDER_DISPATCHER, JobRecord
 from gravscope.project import Project
 from gravscope.settings import Value
+from gravscope.spec import JobSpec, Limits
 from gravscope.store import Store
 
 # how a byte of a command that is no UTF-8 stands in a record: but so would these four characters themselves
@@ -44,8 +42,7 @@ def spec_of_rerun(store: Store, job_id: str, changes: Typed, project: Project) -
     if changes.cwd is None and not os.path.isdir(cwd):  # noqa: PTH112 (Path.is_dir raises for what is out of reach)
         raise UsageError(f"{job_id}: its directory {record.cwd} is gone", "say another one with --cwd")
     name = changes.name if changes.name is not None else record.name
-    typed = replace(
-        changes,
+    typed = changes.replaced(
         command=[_exact(word) for word in record.cmd],
         shell=record.shell,
         name=name,
@@ -55,7 +52,7 @@ def spec_of_rerun(store: Store, job_id: str, changes: Typed, project: Project) -
     now = project.settings_for(name)
     unrecorded = {key: now[key] for key in now if setting_of(key) in ("memsafe_env", "launcher", *NOTIFY)}
     recorded = {key: Found(value, Source()) for key, value in _as_settings(record).items()}
-    return msgspec.structs.replace(make_spec(typed, found={**unrecorded, **recorded}), rerun_of=job_id)
+    return make_spec(typed, found={**unrecorded, **recorded}).replaced(rerun_of=job_id)
 
 
 def doubt_about(record: JobRecord) -> str | None:
@@ -78,9 +75,9 @@ def _as_settings(record: JobRecord) -> dict[str, Value]:
     """What the record says, by the names and in the spelling of settings."""
     found: dict[str, Value] = {f"env.{name}": _exact(value) for name, value in record.env.items()}
     limits = _asked(record.limits)
-    for each in fields(limits):
-        if (value := getattr(limits, each.name)) is not None:
-            found[each.name] = f"{value}%" if each.name == "cpu_quota" else str(value)
+    for name, value in limits.as_dict().items():
+        if value is not None:
+            found[name] = f"{value}%" if name == "cpu_quota" else str(value)
     if record.timeout is not None:
         found["timeout"] = f"{record.timeout:f}"
     if record.launcher == "session" and record.fallback_reason is None:
@@ -91,5 +88,5 @@ def _as_settings(record: JobRecord) -> dict[str, Value]:
 def _asked(limits: Limits) -> Limits:
     """Without the "no swap" that follows from a hard limit alone: with other limits it may not follow any more."""
     if limits.mem_max is not None and limits.mem_high is None and limits.swap_max == 0:
-        return replace(limits, swap_max=None)
+        return limits.replaced(swap_max=None)
     return limits

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
 
-from gravscope.actions.env_file import VARIABLE, name_alone, read_env_file
-from gravscope.actions.hide import hide_in_command, hide_in_text
-from gravscope.actions.notify import whom_to_tell
 from gravscope.actions.owner import refuse_variables
+from gravscope.actions.signs import is_worth_a_look
 from gravscope.errors import UsageError
 from gravscope.ids import check_name
+from gravscope.immutable import Immutable
 from gravscope.layers import Found, resolve, variables
-from gravscope.model import JobSpec, LauncherChoice, Limits, OomPolicy
-from gravscope.project import Project
 from gravscope.quantity import INFINITY, parse_duration
 from gravscope.settings import check_memory, parse_timeout
+from gravscope.spec import JobSpec, LauncherChoice, Limits, Notify, OomPolicy
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    from gravscope.project import Project
 
 _UNFIT = re.compile(r"[^A-Za-z0-9_.-]+", re.ASCII)
 _SCRIPTS = {".py", ".sh", ".pl", ".rb", ".R", ".jl", ".js"}
@@ -29,8 +31,7 @@ LONGEST_WORD = 32 * os.sysconf("SC_PAGE_SIZE") - 1
 _INTERPRETERS = re.compile(r"(python|pypy|bash|sh|dash|zsh|perl|ruby|node|julia|Rscript|env|nice|time)[0-9.]*")
 
 
-@dataclass(frozen=True)
-class TypedLimits:
+class TypedLimits(Immutable):
     """The limits of `gravscope run` and `gravscope limit` as they were typed."""
 
     mem_high: str | None = None
@@ -42,8 +43,7 @@ class TypedLimits:
     tasks_max: str | None = None
 
 
-@dataclass(frozen=True)
-class Typed:
+class Typed(Immutable):
     """The options of `gravscope run` as they were typed; None is for what was not, and may be set elsewhere."""
 
     command: Sequence[str]
@@ -98,23 +98,27 @@ def make_spec(typed: Typed, project: Project | None = None, found: Mapping[str, 
         unique=typed.unique,
         foreground=typed.foreground,
         memsafe_env=variables(found, "memsafe_env"),
-        notify=whom_to_tell(found) if typed.notify else None,
+        notify=_whom_to_tell(found) if typed.notify else None,
     )
+
+
+def _whom_to_tell(found: Mapping[str, Found]) -> Notify:
+    from gravscope.actions.notify import whom_to_tell  # noqa: PLC0415 (for few jobs)
+
+    return whom_to_tell(found)
 
 
 def _with_settings(typed: Typed, found: Mapping[str, Found]) -> Typed:
     """`typed` with what is set where nothing was typed. (The values have been checked, each by its setting's kind.)"""
     others: dict[str, Any] = {
-        name: found[name].value for name, value in vars(typed).items() if value in (None, "") and name in found
+        name: found[name].value for name, value in typed.as_dict().items() if value in (None, "") and name in found
     }
     limits: dict[str, Any] = {}
-    for each in fields(typed.limits):
-        value = getattr(typed.limits, each.name)
-        if value is None and each.name in found:
-            value = found[each.name].value
+    for name, given in typed.limits.as_dict().items():
+        value = found[name].value if given is None and name in found else given
         # no quota at all is said so that one which is set elsewhere can be taken back
-        limits[each.name] = None if each.name == "cpu_quota" and value == INFINITY else value
-    return replace(typed, limits=type(typed.limits)(**limits), **others)
+        limits[name] = None if name == "cpu_quota" and value == INFINITY else value
+    return typed.replaced(limits=type(typed.limits)(**limits), **others)
 
 
 def _directory(typed: str | None) -> str:
@@ -130,7 +134,11 @@ def _directory(typed: str | None) -> str:
 def default_name(command: Sequence[str], *, shell: bool = False) -> str:
     """What a job without a name is called: its program, or the script that an interpreter runs."""
     # a name is shown everywhere: nothing that looks like a secret becomes one
-    words = hide_in_text(command[0]).split() if shell else hide_in_command(command)
+    words = command[0].split() if shell else command
+    if is_worth_a_look(" ".join(command)):
+        from gravscope.actions.hide import hide_in_command, hide_in_text  # noqa: PLC0415 (3 ms)
+
+        words = hide_in_text(command[0]).split() if shell else hide_in_command(command)
     candidates = [word for word in words if word and not word.startswith("-") and not {"=", "*"} & {*word}]
     for word in candidates:
         path = Path(word)
@@ -148,13 +156,13 @@ def _with_swap_default(limits: Limits) -> Limits:
     """
     if limits.mem_max is None or limits.mem_high is not None or limits.swap_max is not None:
         return limits
-    return replace(limits, swap_max=0)
+    return limits.replaced(swap_max=0)
 
 
 def make_limits(typed: TypedLimits) -> Limits:
     """The limits for what was typed. Raises UsageError for the first thing that is wrong with them."""
     try:
-        limits = Limits(**vars(typed))
+        limits = Limits(**typed.as_dict())
     except UsageError as error:
         raise UsageError(_as_option(error.message), error.hint) from None
     check_memory(limits.mem_high, "--mem-high")
@@ -169,16 +177,23 @@ def _as_option(message: str) -> str:
 
 
 def _environment(typed: Typed, settings: Mapping[str, str]) -> dict[str, str]:
-    given = {**settings, **(read_env_file(Path(typed.env_file)) if typed.env_file else {})}
+    given = {**settings, **(_typed_variables(typed) if typed.env or typed.env_file else {})}
+    for name, value in given.items():
+        if "\0" in value:
+            raise UsageError(f"the value of {name} holds a NUL byte")
+        _refuse_too_long(f"{name}={value}", f"the variable {name}")
+    return given
+
+
+def _typed_variables(typed: Typed) -> dict[str, str]:
+    from gravscope.actions.env_file import VARIABLE, name_alone, read_env_file  # noqa: PLC0415 (for few jobs)
+
+    given = read_env_file(Path(typed.env_file)) if typed.env_file else {}
     for pair in typed.env:
         name, equals, value = pair.partition("=")
         if not equals or not VARIABLE.fullmatch(name):
             raise UsageError(f"-e: {name_alone(pair)} is not NAME=VALUE")
         given[name] = value
-    for name, value in given.items():
-        if "\0" in value:
-            raise UsageError(f"the value of {name} holds a NUL byte")
-        _refuse_too_long(f"{name}={value}", f"the variable {name}")
     return given
 
 

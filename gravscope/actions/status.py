@@ -51,7 +51,7 @@ def status(store: Store, job_ids: Sequence[str] = (), *, everything: bool = Fals
 
     A record that cannot be read stands in the list as its error, and hides no other.
     """
-    ids = list(job_ids) or _recent(store, everything=everything)
+    ids = list(job_ids) or (store.ids() if everything else store.latest(RECENT))
     found: list[Standing | GravscopeError] = []
     for record in each_readable(store, ids):
         try:
@@ -111,15 +111,6 @@ def progress_of(record: JobRecord) -> Progress | None:
     if size > TAIL:  # it begins in the middle of a line
         tail = tail.partition(b"\n")[2] or tail.partition(b"\r")[2]
     return find(tail, clock.age(record))
-
-
-def _recent(store: Store, *, everything: bool) -> list[str]:
-    ids = store.ids()
-    if everything:
-        return ids
-    locked = store.locked_ids()
-    live = [job_id for job_id in ids if job_id in locked]
-    return live + [job_id for job_id in ids if job_id not in locked][: max(0, RECENT - len(live))]
 
 
 def memory_now(record: JobRecord) -> int | None:

@@ -5,24 +5,26 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from gravscope import files
 from gravscope.actions.settle import live_records
 from gravscope.errors import RefusedError, StoreError
-from gravscope.store import Store, make_private_folder
+from gravscope.jobs_folder import make_private_folder
+from gravscope.store import Store
 
 
 @contextmanager
-def alone(store: Store, name: str) -> Iterator[None]:
+def alone(jobs_dir: Path, name: str) -> Iterator[None]:
     """Raises RefusedError if a job of that name lives, and keeps others that ask from going on while in here.
 
     The record of the job that is begun has to be on disk before the end of it: that is what refuses the next one.
     """
-    make_private_folder(store.jobs_dir)
-    path = f"{store.jobs_dir}/.{name}.unique"
+    make_private_folder(jobs_dir)
+    path = f"{jobs_dir}/.{name}.unique"
     descriptor = _locked(path)
     try:
-        for record in live_records(store):
+        for record in live_records(Store(jobs_dir)):
             if record.name == name:
                 raise RefusedError(f"{record.id} is still {record.state}", f"type: gravscope wait {record.id}")
         yield

@@ -1,6 +1,10 @@
-"""The Typer application: one file a command."""
+"""The Typer application: one file a command. It is what help, errors and completion are made of; a command line that is
+plainly right is read without it (`gravscope.cli.quick`)."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, get_type_hints
 
 import typer
 
@@ -14,6 +18,7 @@ from gravscope.cli import (
     limit,
     logs,
     make_include,
+    options,
     pause,
     prune,
     rerun,
@@ -23,6 +28,27 @@ from gravscope.cli import (
     units,
     wait,
 )
+
+Function = Callable[..., Any]
+# by their names, in the order of the help
+COMMANDS: dict[str, Function] = {
+    "run": run.run,
+    "status": status.status,
+    "show": show.show,
+    "path": show.path,
+    "logs": logs.logs,
+    "cancel": cancel.cancel,
+    "wait": wait.wait,
+    "limit": limit.limit,
+    "pause": pause.pause,
+    "resume": pause.resume,
+    "rerun": rerun.rerun,
+    "prune": prune.prune,
+    "config": config.config,
+    "doctor": doctor.doctor,
+    "make-include": make_include.make_include,
+    "completion": completion.completion,
+}
 
 app = typer.Typer(
     name="gravscope",
@@ -50,8 +76,17 @@ def _root(
     del version  # its callback has done the work
 
 
-run.add_to(app)
-for command in (status, show, logs, cancel, wait, limit, pause, rerun, prune, config, doctor, make_include, completion):
-    command.add_to(app)
+def add(to: typer.Typer, name: str, command: Function) -> None:
+    """Adds a command, whose annotations may be text: of a module that does without Typer, and names only what is there
+    anyway or stands in `gravscope.cli.options`."""
+    names = {**vars(options), **command.__globals__}
+    command.__annotations__ = get_type_hints(command, globalns=names, include_extras=True)
+    # what follows the first word of COMMAND is the command's own, dashes or not
+    of_a_command = {"allow_interspersed_args": False} if "command" in command.__annotations__ else {}
+    to.command(name, context_settings=of_a_command)(command)
+
+
+for _name, _command in COMMANDS.items():
+    add(app, _name, _command)
 guard.add_to(app)
 units.add_to(app)

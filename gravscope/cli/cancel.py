@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated
-
-import typer
 
 from gravscope.actions.cancel import Cancelled
 from gravscope.actions.cancel import cancel as cancel_job
@@ -14,6 +11,12 @@ from gravscope.cli.output import print_json, public, store_here
 from gravscope.errors import GravscopeError
 from gravscope.model import OLDER_DISPATCHER
 from gravscope.quantity import parse_duration
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # for the annotations, which stay text until Typer wants them (`gravscope.cli.app`)
+    from typing import Annotated
+
+    import typer
 
 
 def cancel(
@@ -54,8 +57,3 @@ def _line(done: Cancelled) -> str:
         return f"{record.id} ended before the cancel took effect: {record.state}"
     steps = [step.step for step in record.cancel.steps] if record.cancel else []
     return f"{record.id}: {record.state}" + (f" by {', then '.join(steps)}" if steps else "")
-
-
-def add_to(app: typer.Typer) -> None:
-    """Adds the command."""
-    app.command("cancel")(cancel)

@@ -204,8 +204,3 @@ def _fish_lines(command: Command) -> Iterator[str]:
 
 def _fish_value(value: Value) -> str:
     return f"-x -a {_quoted(' '.join(value.choices))}" if value.choices else _FISH.get(value.metavar, "-x")
-
-
-def add_to(app: typer.Typer) -> None:
-    """Adds the command."""
-    app.command("completion")(completion)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from gravscope.actions.hide import HIDDEN, hide_in_word, is_secret_name
 from gravscope.cli import one_line
@@ -15,6 +13,12 @@ from gravscope.layers import JOBS, Found, Source, is_pattern, job_tables, settin
 from gravscope.project import Project, here
 from gravscope.settings import SETTINGS, Value
 from gravscope.tomlfile import dotted
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # for the annotations, which stay text until Typer wants them (`gravscope.cli.app`)
+    from typing import Annotated
+
+    import typer
 
 _HEAD = ("KEY", "VALUE", "FROM")
 # columns of a table between two of its own, and of a value that is not long
@@ -136,8 +140,3 @@ def table(rows: list[tuple[str, str, str]], most: int) -> list[str]:
         cells = [cut(key, keys), cut(value, values, front=value.startswith("/")), cut(place, places, front=True)]
         lines.append((" " * _GAP).join(cells).rstrip())
     return lines
-
-
-def add_to(app: typer.Typer) -> None:
-    """Adds the command."""
-    app.command("config")(config)

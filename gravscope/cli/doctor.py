@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import os
 import shlex
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from gravscope.actions import shipped
 from gravscope.actions.doctor import Diagnosis
 from gravscope.actions.doctor import doctor as diagnose
 from gravscope.actions.doctor_fix import fix as mend
 from gravscope.actions.doctor_lines import Check
-from gravscope.cli.output import note, print_json
+from gravscope.cli import note
+from gravscope.cli.output import print_json
 from gravscope.errors import UnsupportedError
 from gravscope.project import here
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # for the annotations, which stay text until Typer wants them (`gravscope.cli.app`)
+    from typing import Annotated
+
+    import typer
 
 NAME_WIDTH = 12
 
@@ -66,8 +71,3 @@ def _verdict(found: Diagnosis) -> str:
     if all(check.status == "ok" for check in found.checks if check.name == "limits"):
         return "Scopes work here, and the kernel holds their limits."
     return "Scopes work here, but the kernel does not hold all of their limits."
-
-
-def add_to(app: typer.Typer) -> None:
-    """Adds the command."""
-    app.command("doctor")(doctor)

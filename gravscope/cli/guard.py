@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from gravscope.actions import guard_files
-from gravscope.cli.output import note, print_json
+from gravscope.cli import note
+from gravscope.cli.output import print_json
 
 app = typer.Typer(
     help="See that heavy scripts refuse to run outside a job: only with GRAV_BG_JOB=1.", rich_markup_mode=None

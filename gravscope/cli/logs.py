@@ -6,15 +6,12 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Annotated
-
-import typer
 
 from gravscope import commands, host
 from gravscope.actions.logs import follow_log, read_log
 from gravscope.actions.owner import look
-from gravscope.cli import one_line
-from gravscope.cli.output import has_escapes, note, print_json, store_here
+from gravscope.cli import note, one_line
+from gravscope.cli.output import has_escapes, print_json, store_here
 from gravscope.cli.status import in_short
 from gravscope.clock import age
 from gravscope.errors import UnsupportedError, UsageError
@@ -22,9 +19,17 @@ from gravscope.model import JobRecord
 from gravscope.progress import TAIL, find
 from gravscope.store import Store
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # for the annotations, which stay text until Typer wants them (`gravscope.cli.app`)
+    from typing import Annotated
+
+    import typer
+
+    from gravscope.cli.options import Job
+
 
 def logs(
-    job: Annotated[str, typer.Argument(metavar="JOB", help="Id, the beginning of one, or a name.")],
+    job: Job,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Show what is added, until the job ends.")] = False,
     lines: Annotated[int | None, typer.Option("--lines", "-n", min=0, help="Only the last N lines.")] = None,
     journal: Annotated[bool, typer.Option("--journal", help="Hand over to journalctl.")] = False,
@@ -112,8 +117,3 @@ def _hand_over(record: JobRecord, lines: int | None, *, follow: bool) -> None:
         os.execvpe(argv[0], argv, environment)  # noqa: S606 (it is handed the terminal on purpose)
     except OSError as error:
         raise UnsupportedError(f"{argv[0]}: {error.strerror}") from None
-
-
-def add_to(app: typer.Typer) -> None:
-    """Adds the command."""
-    app.command("logs")(logs)

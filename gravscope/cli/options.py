@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-
-class Launcher(StrEnum):
-    """How the job gets going."""
-
-    AUTO = "auto"
-    SCOPE = "scope"
-    SESSION = "session"
-
-
-class Policy(StrEnum):
-    """What happens when the job's own memory limit makes the kernel kill."""
-
-    KILL = "kill"
-    CONTINUE = "continue"
-
+# how the job gets going
+Launcher = Literal["auto", "scope", "session"]
+# what happens when the job's own memory limit makes the kernel kill
+Policy = Literal["kill", "continue"]
 
 MemHigh = Annotated[
     str | None, typer.Option(metavar="SIZE", help="Memory beyond which it is slowed down (6G, 512M, 50%).")
@@ -34,6 +22,9 @@ CpuQuota = Annotated[str | None, typer.Option(metavar="PERCENT", help="CPU time,
 CpuWeight = Annotated[int | None, typer.Option(min=1, max=10000, help="Share of CPU among jobs (100 is usual).")]
 IoWeight = Annotated[int | None, typer.Option(min=1, max=10000, help="Share of disk time among jobs.")]
 TasksMax = Annotated[str | None, typer.Option(metavar="N", help="Processes and threads that it may have.")]
+
+Job = Annotated[str, typer.Argument(metavar="JOB", help="Id, the beginning of one, or a name.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the record as JSON.")]
 
 # of `run` and `rerun`
 EnvFile = Annotated[str | None, typer.Option(metavar="FILE", help="A file of variables, one K=V a line.")]
@@ -48,4 +39,3 @@ Foreground = Annotated[
     bool, typer.Option("--fg", help="In the foreground, at this terminal, and with the command's exit status.")
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the command line that would start it.")]
-Json = Annotated[bool, typer.Option("--json", help="Print the record as JSON.")]

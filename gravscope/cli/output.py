@@ -9,8 +9,7 @@ from typing import Any, TextIO
 
 import msgspec
 
-from gravscope.actions.hide import hide_in_record, hide_in_text
-from gravscope.cli import one_line
+from gravscope.actions.hide import hide_in_record
 from gravscope.model import JobRecord
 from gravscope.project import here
 from gravscope.store import Store
@@ -37,11 +36,6 @@ def _as_text(value: Any) -> Any:  # noqa: ANN401 (JSON holds anything)
     if isinstance(value, dict):
         return {_as_text(key): _as_text(item) for key, item in value.items()}
     return [_as_text(item) for item in value] if isinstance(value, list) else value
-
-
-def note(line: str) -> None:
-    """Something worth knowing that is neither result nor error."""
-    print(f"gravscope: {one_line(hide_in_text(line))}", file=sys.stderr)
 
 
 def width() -> int:

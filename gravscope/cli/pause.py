@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
 from gravscope.actions import pause as action
 from gravscope.cli.output import print_json, public, store_here
 from gravscope.model import JobRecord
 
-Job = Annotated[str, typer.Argument(metavar="JOB", help="Id, the beginning of one, or a name.")]
-Json = Annotated[bool, typer.Option("--json", help="Print the record as JSON.")]
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # for the annotations, which stay text until Typer wants them (`gravscope.cli.app`)
+    from gravscope.cli.options import Job, Json
 
 
 def pause(job: Job, json: Json = False) -> None:
@@ -28,9 +25,3 @@ def resume(job: Job, json: Json = False) -> None:
 
 def _tell(record: JobRecord, *, json: bool) -> None:
     print_json(public(record)) if json else print(f"{record.id}: {'paused' if record.paused else record.state}")
-
-
-def add_to(app: typer.Typer) -> None:
-    """Adds the commands."""
-    app.command("pause")(pause)
-    app.command("resume")(resume)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
 from gravscope.actions import prune as action
 from gravscope.actions.prune import Pruned
-from gravscope.cli import complain
-from gravscope.cli.output import note, print_json
+from gravscope.cli import complain, note
+from gravscope.cli.output import print_json
 from gravscope.errors import UsageError
 from gravscope.project import here
 from gravscope.quantity import format_size, parse_duration
 from gravscope.store import Store
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # for the annotations, which stay text until Typer wants them (`gravscope.cli.app`)
+    from typing import Annotated
+
+    import typer
 
 
 def prune(
@@ -68,8 +70,3 @@ def _in_words(done: Pruned, *, dry_run: bool) -> list[str]:
         which = "1 id" if len(done.orphans) == 1 else f"{len(done.orphans)} ids"
         lines.append(f"{'would remove' if dry_run else 'removed'} what was left of {which} without a record")
     return lines
-
-
-def add_to(app: typer.Typer) -> None:
-    """Adds the command."""
-    app.command("prune")(prune)

@@ -2,39 +2,43 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
 from gravscope.actions.rerun import spec_of_rerun
 from gravscope.actions.spec import Typed, TypedLimits
-from gravscope.cli.options import (
-    CpuQuota,
-    CpuWeight,
-    DryRun,
-    EnvFile,
-    Follow,
-    Foreground,
-    IoWeight,
-    Json,
-    Launcher,
-    MemHigh,
-    MemMax,
-    Notify,
-    Policy,
-    SwapMax,
-    TasksMax,
-    Timeout,
-    Unique,
-    Wait,
-)
 from gravscope.cli.run import Afterwards, carry_out
 from gravscope.project import here
 from gravscope.store import Store
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # for the annotations, which stay text until Typer wants them (`gravscope.cli.app`)
+    from typing import Annotated
+
+    import typer
+
+    from gravscope.cli.options import (
+        CpuQuota,
+        CpuWeight,
+        DryRun,
+        EnvFile,
+        Follow,
+        Foreground,
+        IoWeight,
+        Job,
+        Json,
+        Launcher,
+        MemHigh,
+        MemMax,
+        Notify,
+        Policy,
+        SwapMax,
+        TasksMax,
+        Timeout,
+        Unique,
+        Wait,
+    )
+
 
 def rerun(
-    job: Annotated[str, typer.Argument(metavar="JOB", help="Id, the beginning of one, or a name.")],
+    job: Job,
     name: Annotated[str | None, typer.Option("--name", "-n", metavar="NAME", help="Another name.")] = None,
     mem_high: MemHigh = None,
     mem_max: MemMax = None,
@@ -80,18 +84,13 @@ def rerun(
         env=env or [],
         env_file=env_file,
         limits=TypedLimits(mem_high, mem_max, swap_max, cpu_quota, cpu_weight, io_weight, tasks_max),
-        launcher=None if launcher is None else launcher.value,
+        launcher=launcher,
         timeout=timeout,
         grace=grace,
-        oom_policy=None if oom_policy is None else oom_policy.value,
+        oom_policy=oom_policy,
         memsafe=None if no_memsafe is None else not no_memsafe,
         unique=unique,
         foreground=fg,
         notify=notify,
     )
     return carry_out(spec_of_rerun(store, store.find(job), changes, project), project, after)
-
-
-def add_to(app: typer.Typer) -> None:
-    """Adds the command."""
-    app.command("rerun")(rerun)

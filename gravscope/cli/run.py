@@ -2,48 +2,45 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from typing import Annotated
 
-import typer
-
-from gravscope.actions import run as action
-from gravscope.actions.foreground import run_in_foreground
-from gravscope.actions.hide import HIDDEN
+from gravscope.actions.launch import launch
 from gravscope.actions.spec import Typed, TypedLimits, make_spec
-from gravscope.actions.wait import exit_status, wait
-from gravscope.cli.logs import show_growing
-from gravscope.cli.options import (
-    CpuQuota,
-    CpuWeight,
-    DryRun,
-    EnvFile,
-    Follow,
-    Foreground,
-    IoWeight,
-    Json,
-    Launcher,
-    MemHigh,
-    MemMax,
-    Notify,
-    Policy,
-    SwapMax,
-    TasksMax,
-    Timeout,
-    Unique,
-    Wait,
-)
-from gravscope.cli.output import note, print_json, public
+from gravscope.cli import note
 from gravscope.errors import UsageError
 from gravscope.host import given_environment
-from gravscope.model import JobRecord, JobSpec
-from gravscope.project import Project, here
-from gravscope.store import Store
+from gravscope.immutable import Immutable
+from gravscope.project import here
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # for the annotations, which stay text until Typer wants them (`gravscope.cli.app`)
+    from typing import Annotated
+
+    import typer
+
+    from gravscope.actions.launch import Facts
+    from gravscope.cli.options import (
+        CpuQuota,
+        CpuWeight,
+        DryRun,
+        EnvFile,
+        Follow,
+        Foreground,
+        IoWeight,
+        Json,
+        Launcher,
+        MemHigh,
+        MemMax,
+        Notify,
+        Policy,
+        SwapMax,
+        TasksMax,
+        Timeout,
+        Unique,
+        Wait,
+    )
+    from gravscope.project import Project
+    from gravscope.spec import JobSpec
 
 
 def run(
@@ -104,10 +101,10 @@ def run(
             env=env or [],
             env_file=env_file,
             limits=TypedLimits(mem_high, mem_max, swap_max, cpu_quota, cpu_weight, io_weight, tasks_max),
-            launcher=None if launcher is None else launcher.value,
+            launcher=launcher,
             timeout=timeout,
             grace=grace,
-            oom_policy=None if oom_policy is None else oom_policy.value,
+            oom_policy=oom_policy,
             memsafe=None if no_memsafe is None else not no_memsafe,
             unique=unique,
             foreground=fg,
@@ -118,15 +115,14 @@ def run(
     return carry_out(spec, project, after)
 
 
-@dataclass(frozen=True)
-class Afterwards:
+class Afterwards(Immutable):
     """What is to follow once there is a spec. Raises UsageError for what does not go together."""
 
-    wait: bool
-    follow: bool
-    fg: bool
-    dry_run: bool
-    json: bool
+    wait: bool = False
+    follow: bool = False
+    fg: bool = False
+    dry_run: bool = False
+    json: bool = False
 
     def __post_init__(self) -> None:
         if self.follow and self.json:
@@ -138,87 +134,29 @@ class Afterwards:
 def carry_out(spec: JobSpec, project: Project, after: Afterwards) -> int:
     """Starts the job, does what is to follow, and returns the exit status."""
     environ = given_environment()
-    if after.dry_run:
-        return _print_line(action.dry_run(spec, project, environ), json=after.json)
-    if after.fg:
-        return _in_foreground(spec, project, environ)
-    record = action.run(spec, project, environ)
-    tell(record)
-    store = Store(project.jobs_dir)
-    if after.follow:
-        return _follow(store, record)
-    if after.wait:
-        with going_on(record):
-            record = wait(store, [record.id])[0]
-        note(f"{record.id}: {record.state}: {record.reason}")
-    print_json(public(record)) if after.json else print(record.id)
-    return exit_status(record) if after.wait else 0
+    if after != Afterwards():
+        from gravscope.cli.afterwards import carry_out as and_more  # noqa: PLC0415 (all that a mere launch is without)
 
-
-def _print_line(line: str, *, json: bool) -> int:
-    if HIDDEN in line:
-        note(f"what looks like a secret is shown as {HIDDEN}: put it in before you paste this")
-    print_json({"command_line": action.printable(line)}) if json else _print_exactly(line)
+        return and_more(spec, project, environ, after)
+    facts = launch(spec, project, environ)
+    tell(facts)
+    say_how_to_follow(facts["id"])
+    print(facts["id"])
     return 0
 
 
-def _print_exactly(line: str) -> None:
-    """What is to be pasted: bytes that are no text stay what they are."""
-    sys.stdout.flush()
-    sys.stdout.buffer.write(os.fsencode(line) + b"\n")
-
-
-def tell(record: JobRecord) -> None:
+def tell(facts: Facts) -> None:
     """What the user should know about how the job was started, each in one line."""
-    if record.fallback_reason:
-        where = "" if record.foreground else ", in a session of its own"
-        note(f"without a systemd scope{where}: {record.fallback_reason}")
-    if record.enforcement == "watch":
-        note("the kernel does not hold --mem-max here: gravscope watches the job and kills it at the limit")
-    for warning in record.warnings:
+    if facts["fallback_reason"]:
+        where = "" if facts["foreground"] else ", in a session of its own"
+        note(f"without a systemd scope{where}: {facts['fallback_reason']}")
+    if facts["enforcement"] == "watch":
+        note("the kernel does not hold --mem-max here: gravscope watches the job, and kills it there")
+    for warning in facts["warnings"]:
         note(warning)
-    if sys.stderr.isatty() and not record.foreground:
-        note(f"{record.id} runs; follow it with: gravscope logs -f {record.id}")
 
 
-@contextmanager
-def going_on(record: JobRecord) -> Iterator[None]:
-    """While we wait for a job, Ctrl-C ends our waiting and not the job, and we say so."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        note(f"{record.id} goes on; type: gravscope cancel {record.id}, or gravscope logs -f {record.id}")
-        raise
-
-
-def _follow(store: Store, record: JobRecord) -> int:
-    note(f"{record.id}: its log is {record.log_file}")
-    with going_on(record):
-        show_growing(store, record.id)
-    record = store.read(record.id)
-    note(f"{record.id}: {record.state}: {record.reason}")
-    return exit_status(record)
-
-
-def _in_foreground(spec: JobSpec, project: Project, environ: Mapping[str, str]) -> int:
-    """What there is to say is said when the command has ended: until then the terminal is its own."""
-    finished = run_in_foreground(spec, project, environ)
-    record = finished.record
-    interrupted = (record.state, record.signal) == ("killed", signal.SIGINT)
-    with suppress(OSError):  # the terminal may be gone
-        tell(record)
-        if finished.goes_on:
-            note(f"{record.id}: its background processes go on; type: gravscope show {record.id}")
-        # of its own exit status, and of Ctrl-C, a shell says nothing either
-        elif record.state not in ("succeeded", "failed") and not interrupted:
-            note(f"{record.id}: {record.state}: {record.reason}")
-    if interrupted and record.terminal:
-        # to the shell that is 130 as well; but only so does Ctrl-C end a loop of such commands, too
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-        os.kill(os.getpid(), signal.SIGINT)
-    return finished.status
-
-
-def add_to(app: typer.Typer) -> None:
-    """Adds the command. What follows the first word of COMMAND is the command's own, dashes or not."""
-    app.command("run", context_settings={"allow_interspersed_args": False})(run)
+def say_how_to_follow(job_id: str) -> None:
+    """For whoever sits there."""
+    if sys.stderr.isatty():
+        note(f"{job_id} runs; follow it with: gravscope logs -f {job_id}")

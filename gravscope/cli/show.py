@@ -5,9 +5,6 @@ from __future__ import annotations
 import shlex
 import sys
 from datetime import datetime
-from typing import Annotated
-
-import typer
 
 from gravscope.actions.hide import hide_in_record
 from gravscope.actions.owner import look
@@ -16,10 +13,17 @@ from gravscope.actions.status import Standing, standing
 from gravscope.cli import one_line
 from gravscope.cli.output import coloured, is_coloured, print_json, store_here
 from gravscope.cli.status import as_json, colour_of, state_of
-from gravscope.model import JobRecord, Limits
+from gravscope.model import JobRecord
 from gravscope.outcome import signal_name
 from gravscope.progress import Progress
 from gravscope.quantity import Size, format_duration, format_size
+from gravscope.spec import Limits
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # for the annotations, which stay text until Typer wants them (`gravscope.cli.app`)
+    from typing import Annotated
+
+    import typer
 
 _BAR = 30
 
@@ -211,9 +215,3 @@ def _clock(text: str | None) -> str:
     except (ValueError, OverflowError):  # such as that of a request, which nobody has looked at when it was read
         return text or "at a time not known"
     return moment.strftime("%Y-%m-%d %H:%M:%S")
-
-
-def add_to(app: typer.Typer) -> None:
-    """Adds the commands."""
-    app.command("show")(show)
-    app.command("path")(path)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from gravscope.actions.hide import hide_in_text
 from gravscope.actions.settle import UNSUPERVISED
@@ -14,7 +12,7 @@ from gravscope.actions.status import UNWRITTEN, Standing
 from gravscope.actions.status import status as status_of
 from gravscope.actions.watch import changes
 from gravscope.actions.watch import watch as watch_jobs
-from gravscope.cli import complain, one_line
+from gravscope.cli import complain, note, one_line
 from gravscope.cli.output import (
     GREEN,
     RED,
@@ -23,7 +21,6 @@ from gravscope.cli.output import (
     columns,
     cut,
     is_coloured,
-    note,
     print_json,
     public,
     store_here,
@@ -35,6 +32,12 @@ from gravscope.progress import Progress
 from gravscope.project import here
 from gravscope.quantity import format_duration, format_size
 from gravscope.store import Store
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # for the annotations, which stay text until Typer wants them (`gravscope.cli.app`)
+    from typing import Annotated
+
+    import typer
 
 BAR = 5
 _HEAD = ("NAME", "STATE", "MEMORY", "", "TIME", "EXIT", "ID")
@@ -195,8 +198,3 @@ def bar(used: int | None, limit: int | None) -> str:
         return ""
     full = min(BAR, round(BAR * used / limit))
     return "#" * full + "." * (BAR - full)
-
-
-def add_to(app: typer.Typer) -> None:
-    """Adds the command."""
-    app.command("status")(status)

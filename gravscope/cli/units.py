@@ -9,7 +9,8 @@ import typer
 
 from gravscope.actions import units as actions
 from gravscope.actions.units import Outcome, Place, Standing, Status
-from gravscope.cli.output import note, print_json
+from gravscope.cli import note
+from gravscope.cli.output import print_json
 from gravscope.quantity import format_size
 
 app = typer.Typer(

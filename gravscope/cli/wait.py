@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
-
-import typer
 
 from gravscope.actions.wait import exit_status, wait_ready
 from gravscope.actions.wait import wait as wait_for
@@ -13,6 +10,12 @@ from gravscope.cli import one_line
 from gravscope.cli.output import print_json, public, store_here
 from gravscope.errors import UsageError
 from gravscope.quantity import parse_duration
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # for the annotations, which stay text until Typer wants them (`gravscope.cli.app`)
+    from typing import Annotated
+
+    import typer
 
 
 def wait(
@@ -50,8 +53,3 @@ def _wait_ready(ids: list[str], ready: str, seconds: float | None, *, json: bool
     line = wait_ready(store_here(), ids[0], pattern, seconds)
     print_json({"id": ids[0], "line": line}) if json else print(line)
     return 0
-
-
-def add_to(app: typer.Typer) -> None:
-    """Adds the command."""
-    app.command("wait")(wait)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
-from gravscope.model import LauncherName
+from gravscope.immutable import Immutable
+from gravscope.spec import LauncherName
 
 
-@dataclass(frozen=True)
-class Launch:
+class Launch(Immutable):
     """One way to start a job: the words before the supervisor's, and the environment that they need themselves."""
 
     launcher: LauncherName
     prefix: list[str]
-    environ: Mapping[str, str] = field(repr=False)
+    environ: Mapping[str, str]
     unit: str | None = None
     slice: str | None = None
+
+    def __repr__(self) -> str:
+        """Without the environment, which may hold secrets."""
+        return f"Launch({self.launcher!r}, {self.prefix!r}, unit={self.unit!r}, slice={self.slice!r})"

@@ -5,27 +5,25 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from gravscope import host
 from gravscope.errors import UnsupportedError
+from gravscope.immutable import Immutable
 from gravscope.launchers import Launch, scope, session
-from gravscope.model import JobSpec, Limits
+from gravscope.spec import JobSpec, Limits
 
 # What systemd-run says when nobody is there to start a scope, as opposed to one who will not: in the former case the
 # job can still be had by `session`, in the latter its limits would silently be lost.
-_NOBODY_THERE = re.compile(
+_NOBODY_THERE = (
     r"failed to connect to .*bus|connection refused|no such file or directory|host is down"
-    r"|has not been booted with systemd|transport endpoint is not connected|did not answer",
-    re.IGNORECASE,
+    r"|has not been booted with systemd|transport endpoint is not connected|did not answer"
 )
-_TAKEN = re.compile(r"already (loaded|exists)|was already|has a fragment file", re.IGNORECASE)
+_TAKEN = r"already (loaded|exists)|was already|has a fragment file"
 # what marks a process as part of a job: a job that is started from inside another is not part of that
 OF_A_JOB = ("GRAV_BG_JOB", "GRAVSCOPE_JOB_ID", "GRAVSCOPE_NAME", "GRAVSCOPE_UNIT", "GRAVSCOPE_INVOCATION_ID")
 
 
-@dataclass(frozen=True)
-class Choice:
+class Choice(Immutable):
     """The launchers to try in order; `fallback_reason` is set when `scope` was wanted and cannot even be tried."""
 
     launches: list[Launch]
@@ -69,9 +67,9 @@ def _refuse_undelegated(limits: Limits, environ: Mapping[str, str]) -> None:
 
 def nobody_there(complaint: str) -> bool:
     """True if a launcher failed because there is no manager, and not because it refused this job."""
-    return _NOBODY_THERE.search(complaint) is not None
+    return re.search(_NOBODY_THERE, complaint, re.IGNORECASE) is not None
 
 
 def unit_is_taken(complaint: str) -> bool:
     """True if the manager knows a unit of that name already (systemd issues 1351, 27127)."""
-    return _TAKEN.search(complaint) is not None
+    return re.search(_TAKEN, complaint, re.IGNORECASE) is not None

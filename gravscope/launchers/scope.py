@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from gravscope import commands, host
 from gravscope.launchers import Launch
-from gravscope.model import JobSpec
+from gravscope.spec import JobSpec
 
 
 def launch(spec: JobSpec, job_id: str, environ: Mapping[str, str]) -> Launch:
@@ -28,10 +27,10 @@ def verbatim(launch: Launch, words: Sequence[str]) -> Launch:
     shown = host.call(commands.systemd_run_version(), launch.environ)
     if (commands.parse_version(shown.out) or 0) < commands.EXPANDS:
         return launch
-    return replace(launch, prefix=commands.without_expansion(launch.prefix))
+    return launch.replaced(prefix=commands.without_expansion(launch.prefix))
 
 
 def rename(launch: Launch, unit: str) -> Launch:
     """The same launch with another unit name."""
     prefix = [f"--unit={unit}" if word == f"--unit={launch.unit}" else word for word in launch.prefix]
-    return replace(launch, prefix=prefix, unit=unit)
+    return launch.replaced(prefix=prefix, unit=unit)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 
 from gravscope import commands
 from gravscope.errors import UnsupportedError
 from gravscope.launchers import Launch
+from gravscope.spawn import find_tool
 
 
 def launch(environ: Mapping[str, str], *, foreground: bool = False) -> Launch:
@@ -19,6 +19,6 @@ def launch(environ: Mapping[str, str], *, foreground: bool = False) -> Launch:
         return Launch("session", [], environ)
     prefix = commands.setsid_nohup()
     for tool in ("setsid", "nohup"):
-        if shutil.which(tool, path=environ.get("PATH")) is None:
+        if find_tool(tool, environ) is None:
             raise UnsupportedError(f"{tool} is not installed", "it is in util-linux (setsid) or coreutils (nohup)")
     return Launch("session", prefix, environ)

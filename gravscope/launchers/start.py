@@ -4,27 +4,26 @@ from __future__ import annotations
 
 import marshal
 import os
-import selectors
-import shutil
-import subprocess
+import select
 import sys
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from contextlib import suppress
 
-import msgspec
-
-from gravscope import commands, host
+from gravscope import commands, host, plainjson
 from gravscope.errors import UnsupportedError
+from gravscope.immutable import Immutable
 from gravscope.launchers import Launch, scope
+from gravscope.spawn import find_tool, new_numbers, spawn
 
-SUPERVISOR = Path(__file__).parent.parent / "supervisor" / "__main__.py"
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+SUPERVISOR = f"{os.path.abspath(__file__).rpartition('/launchers/')[0]}/supervisor/__main__.py"  # noqa: PTH100 (hot path)
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(Immutable):
     """What became of one launch. With news, the supervisor's own word: what changed in the record; without, whoever
     failed before there was one."""
 
@@ -32,14 +31,17 @@ class Answer:
     error: str | None
 
 
-@dataclass(frozen=True)
-class Handles:
+class Handles(Immutable):
     """Open files that the supervisor inherits: the job's lock, its log, and in the foreground the line over which we go
     on hearing of it."""
 
     lock_fd: int
     log_fd: int
     link_fd: int | None = None
+
+    def inherited(self) -> dict[str, int]:
+        """Those that it has under their names; the log is its standard output."""
+        return {"lock_fd": self.lock_fd} | ({} if self.link_fd is None else {"link_fd": self.link_fd})
 
 
 def start(launch: Launch, job_id: str, request: Mapping[str, object], handles: Handles) -> Answer:
@@ -49,45 +51,49 @@ def start(launch: Launch, job_id: str, request: Mapping[str, object], handles: H
     Raises UnsupportedError if neither answer nor end comes within `host.PATIENCE`.
     """
     heard, told = os.pipe()
-    errors = os.memfd_create("launcher-stderr")
-    handed = os.memfd_create("request")
+    errors, handed = os.memfd_create("launcher-stderr"), os.memfd_create("request")
+    nothing = os.open(os.devnull, os.O_RDONLY)
     foreground = handles.link_fd is not None
-    streams = tuple(map(os.dup, range(3))) if foreground else ()
-    inherited = [fd for fd in (handles.lock_fd, handles.link_fd, told, handed, *streams) if fd is not None]
+    terminal = [os.dup(number) for number in range(3)] if foreground else []
     try:
         try:
-            with os.fdopen(handed, "w+b", closefd=False) as file:
-                marshal.dump({**request, **vars(handles), "handshake_fd": told, "streams": streams}, file)
-            words = [sys.executable, "-I", "-S", str(SUPERVISOR), str(handed), job_id]
+            streams = (nothing, handles.log_fd, errors)
+            named = {"handshake_fd": told, **handles.inherited()}
+            there = new_numbers([*streams, handed, *named.values(), *terminal])
+            numbers = {name: there[descriptor] for name, descriptor in named.items()}
+            _write(handed, {**request, "link_fd": None, **numbers, "streams": tuple(map(there.get, terminal))})
+            words = [sys.executable, "-I", "-S", SUPERVISOR, str(there[handed]), job_id]
             apart = [] if foreground else _apart(launch)
             argv = [*apart, *scope.verbatim(launch, words).prefix, *words]
-            child = subprocess.Popen(
-                argv,
-                env=dict(launch.environ),
-                stdin=subprocess.DEVNULL,
-                stdout=handles.log_fd,
-                stderr=errors,
-                pass_fds=inherited,
-                start_new_session=not foreground,
-            )
+            pid = spawn(argv, launch.environ, streams, there, apart=not foreground)
         finally:
             os.close(told)
         answer = _hear(heard, errors, job_id)
         if apart or (launch.launcher == "session" and not foreground):
-            child.wait()  # setsid --fork has ended already
+            _wait(pid)  # setsid --fork has ended already
     except OSError as error:
         return Answer(None, f"{error.filename or launch.launcher}: {error.strerror}")
     else:
         return answer
     finally:
-        for descriptor in (heard, errors, handed, *streams):
+        for descriptor in (heard, errors, handed, nothing, *terminal):
             os.close(descriptor)
+
+
+def _write(handed: int, request: Mapping[str, object]) -> None:
+    with os.fdopen(handed, "w+b", closefd=False) as file:
+        marshal.dump({**request}, file)
+
+
+def _wait(pid: int) -> None:
+    with suppress(ChildProcessError):  # whoever called us ignores SIGCHLD, and the kernel has reaped it (waitpid(2))
+        os.waitpid(pid, 0)
 
 
 def _apart(launch: Launch) -> list[str]:
     """What makes a scope's supervisor no child of ours: a program that goes on, such as a notebook, would have to wait
     for it, and nobody wants to be told of children that he did not start."""
-    if launch.launcher == "session" or shutil.which("setsid", path=launch.environ.get("PATH")) is None:
+    if launch.launcher == "session" or find_tool("setsid", launch.environ) is None:
         return []
     return commands.setsid()
 
@@ -99,13 +105,13 @@ def _hear(handshake: int, errors: int, job_id: str) -> Answer:
     """
     deadline = time.monotonic() + host.PATIENCE
     heard = b""
-    with selectors.DefaultSelector() as selector:
-        selector.register(handshake, selectors.EVENT_READ)
-        while selector.select(max(0.0, deadline - time.monotonic())):
-            part = os.read(handshake, 65536)
-            heard += part
-            if not part or _is_whole(heard):
-                return _understood(heard, errors)
+    poll = select.poll()
+    poll.register(handshake, select.POLLIN)
+    while poll.poll(1000 * max(0.0, deadline - time.monotonic())):
+        part = os.read(handshake, 65536)
+        heard += part
+        if not part or _is_whole(heard):
+            return _understood(heard, errors)
     raise UnsupportedError(
         f"{job_id}: the launcher did not answer within {host.PATIENCE:g} s", f"type: gravscope show {job_id}"
     )
@@ -113,8 +119,8 @@ def _hear(handshake: int, errors: int, job_id: str) -> Answer:
 
 def _is_whole(heard: bytes) -> bool:
     try:
-        msgspec.json.decode(heard)
-    except ValueError:
+        plainjson.loads(heard.decode())
+    except (ValueError, StopIteration):
         return False
     return True
 
@@ -123,5 +129,5 @@ def _understood(heard: bytes, errors: int) -> Answer:
     if not heard:
         said = os.pread(errors, 65536, 0).decode("utf-8", "replace").strip().splitlines()
         return Answer(None, said[-1] if said else "it ended without a word")
-    message = msgspec.json.decode(heard)
+    message: Any = plainjson.loads(heard.decode())
     return Answer(message["record"], message.get("error"))

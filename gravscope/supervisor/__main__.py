@@ -3,11 +3,14 @@
 Named as a file: `python DIR` would do, but goes through runpy, which costs 1 MB and some milliseconds.
 """
 
+import gc
 import os
 import sys
 
+gc.disable()  # there is nothing to be collected in what is being loaded
 sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
-from gravscope.supervisor.main import main
+from gravscope.supervisor.main import main  # noqa: E402 (the two lines above are what it takes)
 
 sys.path.pop()
+gc.enable()
 main(int(sys.argv[1]))

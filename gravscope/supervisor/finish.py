@@ -6,9 +6,10 @@ import os
 import time
 
 from gravscope.outcome import STOP_UNIT, Evidence, decide
+from gravscope.stamp import timestamp
 from gravscope.supervisor.heed import wish_at_the_end
 from gravscope.supervisor.logout import why_stopped
-from gravscope.supervisor.recorder import Recorder, timestamp
+from gravscope.supervisor.recorder import Recorder
 from gravscope.supervisor.request import Request
 from gravscope.supervisor.tell import tell
 from gravscope.supervisor.watch import Watch

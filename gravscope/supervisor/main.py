@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import time
 
-from gravscope import files, proc
+from gravscope import files, plainjson, proc
 from gravscope.outcome import CANCELLED, NEVER_STARTED, Evidence, Outcome, decide
-from gravscope.supervisor import journal, kernel, plainjson
+from gravscope.stamp import timestamp
+from gravscope.supervisor import journal, kernel
 from gravscope.supervisor.finish import close, finish, split_status
 from gravscope.supervisor.heed import for_record
 from gravscope.supervisor.journal import Journal
 from gravscope.supervisor.notice import Notice, agree
 from gravscope.supervisor.place import arrange
-from gravscope.supervisor.recorder import Recorder, timestamp
+from gravscope.supervisor.recorder import Recorder
 from gravscope.supervisor.request import Request, receive
 from gravscope.supervisor.spawn import Child, SpawnError
 from gravscope.supervisor.watch import Watch

@@ -2,20 +2,7 @@
 
 from __future__ import annotations
 
-import time
-
-from gravscope import files
-from gravscope.supervisor import plainjson
-
-
-def timestamp(seconds: float) -> str:
-    """Seconds since 1970 as ISO 8601 in local time, with milliseconds and the offset from UTC."""
-    local = time.localtime(seconds)
-    offset = abs(local.tm_gmtoff)
-    sign = "-" if local.tm_gmtoff < 0 else "+"
-    clock = time.strftime("%Y-%m-%dT%H:%M:%S", local)
-    odd = f":{offset % 60:02d}" if offset % 60 else ""  # a zone of one's own making may have seconds, too
-    return f"{clock}.{int(seconds * 1000) % 1000:03d}{sign}{offset // 3600:02d}:{offset // 60 % 60:02d}{odd}"
+from gravscope import files, plainjson
 
 
 class Recorder:

@@ -12,7 +12,8 @@ import os
 import sys
 import time
 
-from gravscope.supervisor.recorder import Recorder, timestamp
+from gravscope.stamp import timestamp
+from gravscope.supervisor.recorder import Recorder
 from gravscope.supervisor.request import Request
 
 # what of the record it needs, to say how the job ended and to find the record again

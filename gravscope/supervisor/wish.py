@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import os
 
-from gravscope import files
-from gravscope.supervisor import plainjson
-from gravscope.supervisor.recorder import timestamp
+from gravscope import files, plainjson
+from gravscope.stamp import timestamp
 
 
 def read_cancel(path: str) -> dict[str, object] | None:

@@ -12,12 +12,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from gravscope.actions.dry_run import dry_run
 from gravscope.actions.hide import HIDDEN, hide_in_command, hide_in_record, hide_in_text, hide_in_word, hide_secrets
-from gravscope.actions.run import dry_run
 from gravscope.actions.spec import Typed, default_name, make_spec
 from gravscope.actions.status import Standing
-from gravscope.cli import complain
-from gravscope.cli.output import note
+from gravscope.cli import complain, note
 from gravscope.cli.show import in_words
 from gravscope.cli.status import as_json, table
 from gravscope.errors import StoreError, UsageError

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gravscope.actions.run import open_log
+from gravscope.actions.launch import open_log
 from gravscope.commands import unit_name
 from gravscope.errors import UsageError
 from gravscope.ids import check_name
@@ -50,7 +50,7 @@ def test_a_name_is_refused_or_stays_in_its_folders(tmp_path_factory: pytest.Temp
     outer = tmp_path_factory.mktemp("outer")
     store, logs = Store(outer / "in" / "jobs"), outer / "in" / "logs"
     logs.mkdir(parents=True)
-    reservation = store.reserve(name, NOON)
+    reservation = store.reserve(name, f"{NOON:%Y%m%d_%H%M%S}")
     os.close(open_log(logs, reservation.job_id)[1])
     os.close(reservation.lock_fd)
     assert sorted(os.listdir(outer)) == ["in"]

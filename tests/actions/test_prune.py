@@ -279,7 +279,7 @@ def test_an_id_that_is_taken_for_a_leftover(
         return really(descriptor, shared=shared)
 
     monkeypatch.setattr(files, "try_lock", late)
-    found = store.reserve("a", datetime.now().astimezone())
+    found = store.reserve("a", "20260101_120000")
     assert found.job_id.endswith("_2")
     assert os.path.samestat(os.fstat(found.lock_fd), store.lock_path(found.job_id).stat())
     assert store.in_charge(found.job_id)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -10,21 +9,20 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gravscope import model
 from gravscope.actions.spec import LONGEST_WORD, Typed, TypedLimits, default_name, make_limits, make_spec
 from gravscope.errors import UsageError
 from gravscope.ids import check_name
-from gravscope.model import JobSpec, Limits
 from gravscope.settings import LEAST_MEMORY
+from gravscope.spec import JobSpec, Limits
 
 GIB = 2**30
-LIMITS = {field.name for field in fields(TypedLimits)}
+LIMITS = set(TypedLimits().as_dict())
 
 
 @pytest.fixture(autouse=True)
 def machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine of 16 GiB."""
-    monkeypatch.setattr(model, "total_memory", lambda: 16 * GIB)
+    monkeypatch.setattr("gravscope.spec.total_memory", lambda: 16 * GIB)
 
 
 def spec(*command: str, **typed: Any) -> JobSpec:  # noqa: ANN401 (any option)

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from gravscope import files, model
+from gravscope import files, spec
 from gravscope.actions import telling
 from gravscope.actions.notify import whom_to_tell
 from gravscope.actions.telling import message, note, tell_all
@@ -133,12 +133,12 @@ def test_the_note_goes_into_no_other_record(tmp_path: Path, monkeypatch: pytest.
 def test_whom_to_tell() -> None:
     """Whoever is set; the desktop if nothing is; an error if that is turned off and nobody is left."""
 
-    def asked(table: dict[str, object]) -> model.Notify:
+    def asked(table: dict[str, object]) -> spec.Notify:
         return whom_to_tell(resolve([Layer({"notify": table}, Path("/nowhere"))]))
 
-    assert asked({}) == model.Notify(desktop=True)
-    assert asked({"webhook": "https://x/y"}) == model.Notify(webhook="https://x/y")
-    assert asked({"desktop": True, "command": "x"}) == model.Notify(desktop=True, command="x")
+    assert asked({}) == spec.Notify(desktop=True)
+    assert asked({"webhook": "https://x/y"}) == spec.Notify(webhook="https://x/y")
+    assert asked({"desktop": True, "command": "x"}) == spec.Notify(desktop=True, command="x")
     with pytest.raises(UsageError, match="nobody else is set"):
         asked({"desktop": False})
 

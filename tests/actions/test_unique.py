@@ -18,7 +18,7 @@ import os, sys
 from pathlib import Path
 from gravscope.actions.run import run
 from gravscope.errors import GravscopeError
-from gravscope.model import JobSpec
+from gravscope.spec import JobSpec
 from gravscope.project import Project
 folder, name = Path(sys.argv[1]), sys.argv[2]
 print("ready", flush=True)
@@ -35,8 +35,7 @@ HOLDER = """
 import sys
 from pathlib import Path
 from gravscope.actions.unique import alone
-from gravscope.store import Store
-with alone(Store(Path(sys.argv[1]) / "jobs"), "x"):
+with alone(Path(sys.argv[1]) / "jobs", "x"):
     print("in", flush=True)
     sys.stdin.readline()
 """

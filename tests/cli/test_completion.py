@@ -253,8 +253,8 @@ def test_nothing_is_said_at_a_prompt(tmp_path: Path, environ: dict[str, str], br
 def test_it_loads_little(folder: Path, environ: dict[str, str]) -> None:
     """Somebody waits for it: neither Typer nor msgspec comes along."""
     code = (
-        "import sys\nsys.argv = ['gravscope', '_complete', 'jobs', '']\nfrom gravscope.cli import main\n"
-        "try:\n    main()\nfinally:\n    print(*sys.modules, file=sys.stderr)\n"
+        "import sys\nfrom gravscope.cli import status_of\n"
+        "status_of(['_complete', 'jobs', ''])\nprint(*sys.modules, file=sys.stderr)\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], env=environ, cwd=folder, capture_output=True, text=True, check=False

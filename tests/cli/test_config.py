@@ -271,7 +271,11 @@ def test_config_as_json(gravscope: Gravscope) -> None:
     at_home = {"from": "environment", "file": None, "table": None, "variable": "GRAVSCOPE_JOBS_DIR"}
     assert found["settings"]["jobs_dir"] == {"value": str(gravscope.jobs_dir), **at_home}
     in_file = {"from": "file", "file": str(own), "variable": None}
-    assert found["settings"]["log_dir"] == {"value": str(gravscope.folder / "l"), "table": "tool.gravscope", **in_file}
+    assert found["settings"]["log_dir"] == {
+        "value": str(gravscope.folder / "l"),
+        "table": "tool.gravscope",
+        **in_file,
+    }
     assert found["settings"]["mem_high"]["value"] is None
     fit = {"memsafe": {"value": False, "table": "tool.gravscope.jobs.fit", **in_file}}
     assert found["jobs"] == {"fit": fit}

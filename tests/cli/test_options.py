@@ -14,7 +14,7 @@ import typer
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gravscope.cli import _status
+from gravscope.cli import status_of
 
 QUANTITIES = ["--mem-high", "--mem-max", "--swap-max", "--cpu-quota", "--tasks-max", "--cpu-weight", "--io-weight",
               "--timeout", "--grace"]  # fmt: skip
@@ -47,7 +47,7 @@ def typed(monkeypatch: pytest.MonkeyPatch, *words: str) -> tuple[int, bytes, str
     with monkeypatch.context() as patch:
         patch.setattr(sys, "stdout", out)
         patch.setattr(sys, "stderr", error)
-        status = _status(["run", "--launcher", "session", "--dry-run", *words, "--", "true"])
+        status = status_of(["run", "--launcher", "session", "--dry-run", *words, "--", "true"])
         out.flush()
     assert isinstance(out.buffer, io.BytesIO)
     return status, out.buffer.getvalue(), error.getvalue()
@@ -115,7 +115,7 @@ def test_a_settings_file_that_no_parser_takes(
     for text in ('jobs_dir = "a\\u0000b"', "x = " + "9" * 5000, "x = " + "[" * 20_000):
         (tmp_path / "gravscope.toml").write_text(text)
         for command in (["status"], ["run", "--launcher", "session", "--", "true"]):
-            assert _status(command) == 2
+            assert status_of(command) == 2
             captured = capsys.readouterr()
             assert captured.out == ""
             assert len(captured.err.splitlines()) == 1

@@ -14,8 +14,9 @@ import pytest
 from gravscope.actions.status import Standing
 from gravscope.cli.output import columns
 from gravscope.cli.status import bar, table
-from gravscope.model import JobRecord, Limits
+from gravscope.model import JobRecord
 from gravscope.progress import Progress
+from gravscope.spec import Limits
 from tests.support import Gravscope, until
 
 GIB = 2**30

@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -137,6 +138,13 @@ ssize_t sendmsg(int file, const struct msghdr *message, int how) { REAL(sendmsg)
 int execve(const char *path, char *const words[], char *const environment[]) { REAL(execve); step("execve", path); return real(path, words, environment); }
 int execvp(const char *path, char *const words[]) { REAL(execvp); step("execvp", path); return real(path, words); }
 int execvpe(const char *path, char *const words[], char *const environment[]) { REAL(execvpe); step("execvpe", path); return real(path, words, environment); }
+
+int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attributes,
+                char *const words[], char *const environment[]) {
+    REAL(posix_spawn);
+    step("posix_spawn", path);
+    return real(pid, path, actions, attributes, words, environment);
+}
 
 pid_t fork(void) {
     REAL(fork);

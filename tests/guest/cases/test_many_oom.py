@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from gravscope.actions.run import run
-from gravscope.model import JobSpec, Limits
 from gravscope.project import Project
+from gravscope.spec import JobSpec, Limits
 from tests.support import until
 
 from .helpers import HOG, MIB, GuestGravscope, job_scopes, limited_slice, tmux

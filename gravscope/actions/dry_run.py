@@ -1,0 +1,38 @@
+"""`gravscope run --dry-run`: the command line that would start a job."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Mapping
+
+from gravscope.actions.hide import hide_in_command, hide_secrets
+from gravscope.actions.launch import argv_of, first_facts, job_environment
+from gravscope.launchers import scope
+from gravscope.launchers.choose import choose
+from gravscope.project import Project
+from gravscope.spec import JobSpec
+from gravscope.stamp import stamp
+
+
+def dry_run(spec: JobSpec, project: Project, environ: Mapping[str, str]) -> str:
+    """The command line that would start the job, ready to paste into a POSIX shell but for secrets, which are ***."""
+    now = time.time()
+    job_id = f"{spec.name}_{stamp(now)}"
+    choice = choose(spec, job_id, environ)
+    launch = scope.verbatim(choice.launches[0], argv_of(spec))
+    log = project.log_dir / f"{job_id}.log"
+    job = job_environment(spec, first_facts(spec, job_id, now, log), launch.replaced(environ={}))
+    tools = {
+        name: launch.environ[name]
+        for name in ("XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS")
+        if launch.environ.get(name) != environ.get(name)
+    }
+    variables = [f"{name}={value}" for name, value in hide_secrets({**tools, **job}).items()]
+    words = ["env", *variables, *launch.prefix, *hide_in_command(argv_of(spec))]
+    if spec.foreground:
+        return f"cd {shlex.quote(spec.cwd)} && {shlex.join(words)}"
+    return (
+        f"mkdir -p {shlex.quote(str(log.parent))} && cd {shlex.quote(spec.cwd)} && "
+        f"{shlex.join(words)} </dev/null >>{shlex.quote(str(log))} 2>&1"
+    )

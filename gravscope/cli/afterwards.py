@@ -1,0 +1,99 @@
+"""What `gravscope run` and `gravscope rerun` do beside a mere launch: wait, follow, --fg, --json, --dry-run."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+
+import msgspec
+
+from gravscope.actions.dry_run import dry_run
+from gravscope.actions.foreground import run_in_foreground
+from gravscope.actions.hide import HIDDEN
+from gravscope.actions.launch import printable
+from gravscope.actions.run import run
+from gravscope.actions.wait import exit_status, wait
+from gravscope.cli import note
+from gravscope.cli.logs import show_growing
+from gravscope.cli.output import print_json, public
+from gravscope.cli.run import Afterwards, say_how_to_follow, tell
+from gravscope.model import JobRecord
+from gravscope.project import Project
+from gravscope.spec import JobSpec
+from gravscope.store import Store
+
+
+def carry_out(spec: JobSpec, project: Project, environ: Mapping[str, str], after: Afterwards) -> int:
+    """Starts the job, does what is to follow, and returns the exit status."""
+    if after.dry_run:
+        return _print_line(dry_run(spec, project, environ), json=after.json)
+    if after.fg:
+        return _in_foreground(spec, project, environ)
+    record = run(spec, project, environ)
+    tell(msgspec.to_builtins(record))
+    store = Store(project.jobs_dir)
+    if after.follow:
+        return _follow(store, record)
+    say_how_to_follow(record.id)
+    if after.wait:
+        with going_on(record):
+            record = wait(store, [record.id])[0]
+        note(f"{record.id}: {record.state}: {record.reason}")
+    print_json(public(record)) if after.json else print(record.id)
+    return exit_status(record) if after.wait else 0
+
+
+def _print_line(line: str, *, json: bool) -> int:
+    if HIDDEN in line:
+        note(f"what looks like a secret is shown as {HIDDEN}: put it in before you paste this")
+    print_json({"command_line": printable(line)}) if json else _print_exactly(line)
+    return 0
+
+
+def _print_exactly(line: str) -> None:
+    """What is to be pasted: bytes that are no text stay what they are."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(os.fsencode(line) + b"\n")
+
+
+@contextmanager
+def going_on(record: JobRecord) -> Iterator[None]:
+    """While we wait for a job, Ctrl-C ends our waiting and not the job, and we say so."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if sys.stderr.isatty():
+            print(file=sys.stderr)  # the terminal has shown ^C
+        note(f"{record.id} goes on; type: gravscope cancel {record.id}, or gravscope logs -f {record.id}")
+        raise
+
+
+def _follow(store: Store, record: JobRecord) -> int:
+    note(f"{record.id}: its log is {record.log_file}")
+    with going_on(record):
+        show_growing(store, record.id)
+    record = store.read(record.id)
+    note(f"{record.id}: {record.state}: {record.reason}")
+    return exit_status(record)
+
+
+def _in_foreground(spec: JobSpec, project: Project, environ: Mapping[str, str]) -> int:
+    """What there is to say is said when the command has ended: until then the terminal is its own."""
+    finished = run_in_foreground(spec, project, environ)
+    record = finished.record
+    interrupted = (record.state, record.signal) == ("killed", signal.SIGINT)
+    with suppress(OSError):  # the terminal may be gone
+        tell(msgspec.to_builtins(record))
+        if finished.goes_on:
+            note(f"{record.id}: its background processes go on; type: gravscope show {record.id}")
+        # of its own exit status, and of Ctrl-C, a shell says nothing either
+        elif record.state not in ("succeeded", "failed") and not interrupted:
+            note(f"{record.id}: {record.state}: {record.reason}")
+    if interrupted and record.terminal:
+        # to the shell that is 130 as well; but only so does Ctrl-C end a loop of such commands, too
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGINT)
+    return finished.status

@@ -1,0 +1,71 @@
+"""Prints gravscope/cli/table.py, made of the command line itself: scripts/build_table.py > gravscope/cli/table.py."""
+
+from __future__ import annotations
+
+import pprint
+from typing import Any
+
+import typer
+
+from gravscope.cli.app import COMMANDS, app
+from gravscope.cli.quick import MANY, ONE, OPTIONAL, SOME, TEXT, TEXTS
+
+HEAD = '''"""The command line as `gravscope.cli.quick` reads it. Made by scripts/build_table.py; not to be edited."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+# fmt: off
+'''
+# numbers as large as a range goes without an end
+_ENDLESS = 10**9
+
+
+def table() -> dict[str, dict[str, Any]]:
+    """Every command that has nothing but options of the usual kinds, and at most one argument of any text."""
+    commands: dict[str, Any] = getattr(typer.main.get_command(app), "commands", {})
+    return {name: shape for name, each in commands.items() if (shape := _command(name, each)) is not None}
+
+
+def _command(name: str, found: Any) -> dict[str, Any] | None:  # noqa: ANN401 (Typer keeps its own Click to itself)
+    arguments = [each for each in found.params if each.param_type_name == "argument"]
+    options = [each for each in found.params if each.param_type_name == "option"]
+    plain = len(arguments) <= 1 and all(each.type.name == "str" for each in arguments)
+    if name not in COMMANDS or not plain:
+        return None
+    function = COMMANDS[name]
+    return {
+        "calls": f"{function.__module__}:{function.__name__}",
+        "interspersed": found.context_settings.get("allow_interspersed_args", True),
+        "arguments": {each.name: _number_of(each) for each in arguments},
+        "options": {option: (each.name, kind) for each in options for option, kind in _names(each)},
+    }
+
+
+def _number_of(argument: Any) -> str:  # noqa: ANN401
+    if argument.nargs == 1:
+        return ONE if argument.required else OPTIONAL
+    return SOME if argument.required else MANY
+
+
+def _names(option: Any) -> list[tuple[str, Any]]:  # noqa: ANN401
+    """Every name of an option, with what it means by that."""
+    if option.is_flag:
+        return [(name, True) for name in option.opts] + [(name, False) for name in option.secondary_opts]
+    if option.type.name == "choice":
+        kind: Any = tuple(option.type.choices)
+    elif option.type.name == "int range":
+        most = option.type.max
+        kind = range(option.type.min, _ENDLESS if most is None else most + 1)
+    elif option.type.name == "str":
+        kind = TEXTS if option.multiple else TEXT
+    else:
+        raise NotImplementedError(f"{option.name}: gravscope.cli.quick knows no {option.type.name}")
+    return [(name, kind) for name in option.opts]
+
+
+if __name__ == "__main__":
+    print(f"{HEAD}COMMANDS: dict[str, Any] = {pprint.pformat(table(), width=118, sort_dicts=False)}")

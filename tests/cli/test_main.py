@@ -1,0 +1,55 @@
+"""The end of the `gravscope` command: all that was printed is out, or one line says that it is not."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+
+import pytest
+
+from tests.support import Gravscope
+
+PRINTING = [["status", "--json"], ["config"], ["status"]]
+
+
+@pytest.mark.parametrize("words", [*PRINTING, ["--help"], ["run", "--help"]], ids=" ".join)
+def test_a_full_disk_is_one_line(gravscope: Gravscope, words: list[str]) -> None:
+    """What cannot be written is an error, with exit status 1, whether Typer had a part in it or not."""
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [*gravscope.command, *words],
+            env=gravscope.environ,
+            cwd=gravscope.jobs_dir.parent,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (1, "gravscope: standard output: No space left on device\n")
+
+
+@pytest.mark.parametrize("words", PRINTING, ids=" ".join)
+def test_a_pipe_that_nobody_reads(gravscope: Gravscope, words: list[str]) -> None:
+    """As of any filter: not a word, and the exit status of SIGPIPE."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [*gravscope.command, *words],
+        env=gravscope.environ,
+        cwd=gravscope.jobs_dir.parent,
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_more_than_a_buffer_is_out_at_the_end(gravscope: Gravscope) -> None:
+    """The process ends at once, but not before the last byte of it."""
+    job = gravscope.start("-n", "x", "-e", f"LONG={'x' * 100_000}", "--", "true")
+    gravscope.ended(job)
+    (shown,) = json.loads(gravscope("status", "--json").stdout)
+    assert shown["env"]["LONG"] == "x" * 100_000

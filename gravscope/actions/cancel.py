@@ -13,13 +13,13 @@ import os
 import signal
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from gravscope import cgroup, commands, files, host, proc
 from gravscope.actions.owner import refuse_foreign
 from gravscope.actions.settle import is_elsewhere, now, settled, unit_properties
 from gravscope.actions.signals import Target
 from gravscope.errors import GravscopeError, RefusedError, StoreError, UnsupportedError
+from gravscope.immutable import Immutable
 from gravscope.model import OLDER_DISPATCHER, CancelRequest, CancelStep, JobRecord, Reach
 from gravscope.outcome import (
     CANCELLED,
@@ -45,8 +45,7 @@ TRIES = 3
 STARTING = 10.0
 
 
-@dataclass(frozen=True)
-class Cancelled:
+class Cancelled(Immutable):
     """What became of a cancel: the job's record, and whether it had ended before there was anything to do."""
 
     record: JobRecord

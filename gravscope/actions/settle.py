@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
@@ -76,7 +75,7 @@ def _from_outside(record: JobRecord) -> JobRecord:
 
 def is_elsewhere(record: JobRecord) -> bool:
     """True for a job of another machine, over a network disk, of which nothing can be known from here."""
-    return record.boot_id != proc.boot_id() and record.host not in (None, socket.gethostname())
+    return record.boot_id != proc.boot_id() and record.host not in (None, os.uname().nodename)
 
 
 def _is_supervised(store: Store, record: JobRecord) -> bool:

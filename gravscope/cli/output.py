@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from typing import Any, TextIO
 
 import msgspec
 
-from gravscope.actions.hide import hide_in_record
 from gravscope.model import JobRecord
 from gravscope.project import here
 from gravscope.store import Store
@@ -40,7 +38,11 @@ def _as_text(value: Any) -> Any:  # noqa: ANN401 (JSON holds anything)
 
 def width() -> int:
     """Columns that a line may have: the terminal's, 80 where there is none."""
-    return shutil.get_terminal_size((WIDTH, 24)).columns if sys.stdout.isatty() else WIDTH
+    if not sys.stdout.isatty():
+        return WIDTH
+    import shutil  # noqa: PLC0415 (2 ms)
+
+    return shutil.get_terminal_size((WIDTH, 24)).columns
 
 
 def columns(text: str) -> int:
@@ -83,6 +85,8 @@ def coloured(text: str, colour: int | None, *, on: bool) -> str:
 
 def public(record: JobRecord) -> dict[str, Any]:
     """A record for other eyes: what looks like a secret is hidden."""
+    from gravscope.actions.hide import hide_in_record  # noqa: PLC0415 (2 ms)
+
     shown: dict[str, Any] = msgspec.to_builtins(hide_in_record(record))
     return shown
 

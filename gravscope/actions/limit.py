@@ -16,6 +16,7 @@ from gravscope.actions.owner import refuse_foreign
 from gravscope.actions.settle import job_folder, now, settled, supervisor_of
 from gravscope.actions.status import memory_now
 from gravscope.errors import RefusedError, StoreError, UnsupportedError, UsageError
+from gravscope.launchers.choose import refuse_undelegated
 from gravscope.model import OLDER_DISPATCHER, JobRecord, LimitChange
 from gravscope.quantity import format_size
 from gravscope.spec import Limits
@@ -49,6 +50,8 @@ def limit(store: Store, job_id: str, limits: Limits, environ: Mapping[str, str],
                 f"{job_id} has no unit: only --mem-max, which gravscope's watch holds, can be changed",
                 "a scope can have the others",
             )
+        if record.unit is not None:
+            refuse_undelegated(limits, host.manager_environment(environ, os.geteuid()))
         change = LimitChange(at=now(), by=requester(), limits=limits)
         # before it holds: a limit below what is in use may end the job at once, and the record is to say at which limit
         _put(store, job_id, [*record.limit_changes, change])

@@ -41,14 +41,15 @@ def choose(spec: JobSpec, job_id: str, environ: Mapping[str, str]) -> Choice:
         if spec.launcher == "scope":
             raise
         return Choice([session.launch(environ, foreground=spec.foreground)], error.message)
-    _refuse_undelegated(spec.limits, wanted.environ)
+    refuse_undelegated(spec.limits, wanted.environ)
     if spec.launcher == "scope":
         return Choice([wanted])
     return Choice([wanted, session.launch(environ, foreground=spec.foreground)])
 
 
-def _refuse_undelegated(limits: Limits, environ: Mapping[str, str]) -> None:
-    """A limit that systemd would take and the kernel never hold is refused. (Memory is not: the watch can hold it.)"""
+def refuse_undelegated(limits: Limits, environ: Mapping[str, str]) -> None:
+    """Raises UnsupportedError for a limit that systemd would take and the kernel never hold. (Memory is none of those:
+    the watch can hold it.)"""
     asked = {
         "--cpu-quota": (limits.cpu_quota, "cpu"),
         "--cpu-weight": (limits.cpu_weight, "cpu"),

@@ -105,6 +105,18 @@ def test_limit_reaches_the_unit(managed: ManagedGravscope, *, bus: bool) -> None
     assert "limits changed" in managed("show", job).stdout
 
 
+def test_what_is_not_delegated_is_refused(managed: ManagedGravscope) -> None:
+    """As by `run`: a limit that the manager would take and no kernel hold is refused, and nothing is recorded of it."""
+    job = managed.start("-n", "x", "--", "sleep", "1000")
+    refused = managed("run", "--io-weight", "50", "--launcher", "scope", "--", "true")
+    if refused.returncode == 0:
+        pytest.skip("this machine's user manager has the io controller")
+    done = managed("limit", job, "--io-weight", "50")
+    assert (done.returncode, done.stderr) == (5, refused.stderr)
+    assert managed.record(job)["limit_changes"] == []
+    assert not managed.systemctl("show", managed.record(job)["unit"], "-p", "IOWeight").stdout.count("50")
+
+
 def _has_pystemd() -> bool:
     return (
         subprocess.run([sys.executable, "-c", "import pystemd.dbuslib"], capture_output=True, check=False).returncode

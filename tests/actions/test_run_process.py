@@ -47,6 +47,7 @@ def test_survives_the_end_of_its_terminal(gravscope: Gravscope) -> None:
     pid, terminal = pty.fork()
     if pid == 0:
         os.chdir(gravscope.folder)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whatever pytest was started with, such as nohup
         line = f'{sys.executable} -m gravscope run -n hup --launcher session -- bash -c "{script}"; sleep 1000'
         os.execve("/bin/bash", ["bash", "-ic", line], gravscope.environ)
     until(lambda: gravscope.jobs_dir.exists() and any(r["state"] == "running" for r in gravscope.records()), "the job")

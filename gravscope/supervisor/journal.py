@@ -7,8 +7,11 @@ comes too fast for a journal is left to it, with an entry that says so.
 
 from __future__ import annotations
 
-import _socket
 import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import _socket
 
 SOCKET = "/run/systemd/journal/socket"
 # The kinds of entry, by which `journalctl MESSAGE_ID=…` finds them in any language
@@ -97,6 +100,10 @@ class Journal:
 
 
 def _connect() -> _socket.socket | None:
+    if not os.path.exists(SOCKET):
+        return None  # and sockets are not loaded, which would be 164 kB for as long as the job runs
+    import _socket  # noqa: PLC0415
+
     found = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM)
     try:
         found.setblocking(False)

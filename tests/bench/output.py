@@ -102,8 +102,9 @@ def _latencies(descriptors: list[int], count: int) -> list[list[float]]:
     """How late so many lines came, for each descriptor."""
     found: list[list[float]] = [[] for _ in descriptors]
     rest = [b""] * len(descriptors)
-    while min(map(len, found)) < count:
-        ready = select.select(descriptors, [], [], PATIENCE)[0]
+    # one that has shown them all may have ended, and is not asked again
+    while waiting := [each for each, latencies in zip(descriptors, found, strict=True) if len(latencies) < count]:
+        ready = select.select(waiting, [], [], PATIENCE)[0]
         now = time.monotonic_ns()
         if not ready:
             raise Broken("the follower shows nothing")

@@ -20,6 +20,8 @@ from tests.support import REPOSITORY
 
 HERE = Path(__file__).resolve().parent
 LAUNCHERS = ("setsid", "nohup", "systemd-run")
+# how often one looks for processes of which none is found
+LOOKS = 8
 # says that it runs, waits for the word to end, says that it ends by itself
 COMMAND = """#!/bin/sh
 echo $$ >{folder}/ran
@@ -64,6 +66,20 @@ def role_of(pid: int) -> str:
     if "-m gravscope " in words:
         return "cli"
     return "command" if "crashpoint-command" in words else "other"
+
+
+def last_pid() -> str:
+    """The number of the process that came into being last (proc(5), loadavg)."""
+    return Path("/proc/loadavg").read_text().split()[-1]
+
+
+def is_being_execed(name: str) -> bool:
+    """Whether a process, by the name of its folder in /proc, has memory and no place for its environment there yet."""
+    try:
+        fields = Path(f"/proc/{name}/stat").read_text().rpartition(")")[2].split() if name.isdigit() else []
+    except OSError:
+        return False
+    return len(fields) > 48 and int(fields[20]) > 0 and fields[48] == "0"
 
 
 @dataclass
@@ -114,8 +130,18 @@ class Launch:
         return found
 
     def working(self) -> list[Process]:
-        """Those that are or will be the job: all but the command line itself."""
-        return [process for process in self.processes() if process.role not in ("cli", "other")]
+        """Those that are or will be the job: all but the command line itself.
+
+        That there is none is believed of a look during which no process came into being, for it may have been missed,
+        and none was being exec'd, for by its environment nobody could have known it.
+        """
+        for _ in range(LOOKS):
+            before = last_pid()
+            found = [process for process in self.processes() if process.role not in ("cli", "other")]
+            if found or (last_pid() == before and not any(map(is_being_execed, os.listdir("/proc")))):
+                return found
+            time.sleep(0.005)
+        return []
 
     def said(self, name: str) -> bool:
         """Whether the command has left file `name`: `ran`, or `done` when it came to its own end."""

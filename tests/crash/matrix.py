@@ -27,7 +27,7 @@ from tests.support import until
 
 ROLES = ("cli", *LAUNCHERS, "supervisor", "child", "command")
 # seconds within which the random moments lie: the launch, and after its command was let go
-LAUNCHING, ENDING = 0.3, 0.02
+LAUNCHING, ENDING = 0.15, 0.02
 WORKERS = 4
 
 

@@ -46,6 +46,9 @@ class Immutable:
     def __setattr__(self, name: str, _value: object) -> None:
         raise AttributeError(f"{type(self).__name__}.{name} does not change")
 
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"{type(self).__name__}.{name} does not change")
+
     def as_dict(self) -> dict[str, Any]:
         """Each field's value by its name. (One that was decoded has its defaults only in its class.)"""
         return {name: getattr(self, name) for name in self._fields}

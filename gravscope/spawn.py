@@ -36,7 +36,7 @@ def spawn(
     of `there`, under the numbers that are their values (`new_numbers`, which names the streams, too), and no others.
     With `apart` it leads a session of its own.
 
-    Raises OSError if it cannot be started.
+    Raises OSError if it cannot be started, NotImplementedError where the C library knows no sessions.
     """
     path = argv[0] if "/" in argv[0] else find_tool(argv[0], environ)
     if path is None:
@@ -49,7 +49,7 @@ def spawn(
     return os.posix_spawn(
         path,
         argv,
-        environ,
+        {name: value for name, value in environ.items() if name},  # there may be one without, which is nobody's
         file_actions=actions,
         setsid=apart,
         # Python ignores these, which no program expects (signal(7))
@@ -60,10 +60,15 @@ def spawn(
 def _strangers(ours: set[int]) -> Iterable[int]:
     """What we have inherited ourselves, and would hand on: whoever called us opened it. (What Python opens, other
     threads included, is closed at exec.) One that is closed meanwhile does no harm (posix_spawn(3))."""
+    most = os.sysconf("SC_OPEN_MAX")
     for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 (hot path)
         number = int(name)
         try:
-            if number > 2 and number not in ours and os.get_inheritable(number):
+            if number <= 2 or number in ours or not os.get_inheritable(number):
+                continue
+            if number < most:
                 yield number
+            else:  # opened before that was lowered: no action may name it (posix_spawn_file_actions_addclose(3))
+                os.set_inheritable(number, False)
         except OSError:
             continue  # the one that this listing was read with

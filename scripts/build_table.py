@@ -1,14 +1,21 @@
-"""Prints gravscope/cli/table.py, made of the command line itself: scripts/build_table.py > gravscope/cli/table.py."""
+"""Makes gravscope/cli/table.py of the command line: python scripts/build_table.py. With --print, it is only printed."""
 
 from __future__ import annotations
 
 import pprint
+import sys
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
-import typer
+# whatever is in its place, an unfinished edit included, is not looked at
+sys.modules["gravscope.cli.table"] = SimpleNamespace(COMMANDS={})  # type: ignore[assignment]
 
-from gravscope.cli.app import COMMANDS, app
-from gravscope.cli.quick import MANY, ONE, OPTIONAL, SOME, TEXT, TEXTS
+import typer  # noqa: E402
+
+from gravscope.cli import quick  # noqa: E402
+from gravscope.cli.app import COMMANDS, app  # noqa: E402
+from gravscope.cli.quick import MANY, ONE, OPTIONAL, SOME, TEXT, TEXTS  # noqa: E402
 
 HEAD = '''"""The command line as `gravscope.cli.quick` reads it. Made by scripts/build_table.py; not to be edited."""
 
@@ -52,7 +59,10 @@ def _number_of(argument: Any) -> str:  # noqa: ANN401
 
 
 def _names(option: Any) -> list[tuple[str, Any]]:  # noqa: ANN401
-    """Every name of an option, with what it means by that."""
+    """Every name of an option, with what it means by that. Raises NotImplementedError for what only Typer knows how to
+    do."""
+    if option.callback or option.envvar or option.required or option.nargs != 1:
+        raise NotImplementedError(f"{option.name}: gravscope.cli.quick would pass its callback, variable or need by")
     if option.is_flag:
         return [(name, True) for name in option.opts] + [(name, False) for name in option.secondary_opts]
     if option.type.name == "choice":
@@ -68,4 +78,8 @@ def _names(option: Any) -> list[tuple[str, Any]]:  # noqa: ANN401
 
 
 if __name__ == "__main__":
-    print(f"{HEAD}COMMANDS: dict[str, Any] = {pprint.pformat(table(), width=118, sort_dicts=False)}")
+    text = f"{HEAD}COMMANDS: dict[str, Any] = {pprint.pformat(table(), width=118, sort_dicts=False)}\n"
+    if "--print" in sys.argv[1:]:
+        print(text, end="")
+    else:
+        Path(quick.__file__).with_name("table.py").write_text(text, encoding="utf-8")

@@ -72,6 +72,8 @@ def test_it_does_not_change() -> None:
         mine.first = 3  # type: ignore[misc]
     with pytest.raises(AttributeError):
         mine.fourth = 3  # type: ignore[attr-defined]
+    with pytest.raises(AttributeError):
+        del mine.first
     assert mine.replaced(second=3) == Mine(1, 3)
     assert mine == Mine(1, 2)
     with pytest.raises(TypeError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import sys
@@ -29,15 +30,31 @@ def main() -> NoReturn:
     _have_standard_streams()
     try:
         status = status_of(sys.argv[1:])
-        sys.stdout.flush()
-        sys.stderr.flush()
+    except KeyboardInterrupt:
+        status = 130
     except BrokenPipeError:
         status = 141  # whoever read our output has enough of it (head, less)
     except OSError as error:
-        status = 1
-        with suppress(OSError):
-            os.write(2, f"gravscope: {error.filename or 'standard output'}: {error.strerror}\n".encode())
+        status = _said(error)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            status = 141
+        except (OSError, ValueError) as error:  # the latter of a stream that was closed
+            status = status or _said(error)
     os._exit(status)
+
+
+def _said(error: OSError | ValueError) -> int:
+    """One line of what the kernel did not want: of a file, or mostly of standard output."""
+    if isinstance(error, OSError):
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+        about = os.fsdecode(error.filename) if error.filename else "standard output" if full else None
+        line = one_line(": ".join(filter(None, ("gravscope", about, error.strerror or str(error)))))
+        with suppress(OSError):
+            os.write(2, f"{line}\n".encode(errors="backslashreplace"))
+    return 1
 
 
 def status_of(arguments: list[str]) -> int:

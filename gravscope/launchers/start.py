@@ -7,7 +7,7 @@ import os
 import select
 import sys
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 from gravscope import commands, host, plainjson
 from gravscope.errors import UnsupportedError
@@ -50,34 +50,50 @@ def start(launch: Launch, job_id: str, request: Mapping[str, object], handles: H
 
     Raises UnsupportedError if neither answer nor end comes within `host.PATIENCE`.
     """
-    heard, told = os.pipe()
-    errors, handed = os.memfd_create("launcher-stderr"), os.memfd_create("request")
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    foreground = handles.link_fd is not None
-    terminal = [os.dup(number) for number in range(3)] if foreground else []
+    _reap()
     try:
-        try:
-            streams = (nothing, handles.log_fd, errors)
-            named = {"handshake_fd": told, **handles.inherited()}
-            there = new_numbers([*streams, handed, *named.values(), *terminal])
-            numbers = {name: there[descriptor] for name, descriptor in named.items()}
-            _write(handed, {**request, "link_fd": None, **numbers, "streams": tuple(map(there.get, terminal))})
-            words = [sys.executable, "-I", "-S", SUPERVISOR, str(there[handed]), job_id]
-            apart = [] if foreground else _apart(launch)
-            argv = [*apart, *scope.verbatim(launch, words).prefix, *words]
-            pid = spawn(argv, launch.environ, streams, there, apart=not foreground)
-        finally:
-            os.close(told)
-        answer = _hear(heard, errors, job_id)
-        if apart or (launch.launcher == "session" and not foreground):
-            _wait(pid)  # setsid --fork has ended already
-    except OSError as error:
-        return Answer(None, f"{error.filename or launch.launcher}: {error.strerror}")
-    else:
-        return answer
-    finally:
-        for descriptor in (heard, errors, handed, nothing, *terminal):
-            os.close(descriptor)
+        with ExitStack() as ours:
+            heard, told = os.pipe()
+            ours.callback(os.close, heard)
+            with ExitStack() as theirs:
+                theirs.callback(os.close, told)
+                errors = os.memfd_create("launcher-stderr")
+                ours.callback(os.close, errors)
+                pid, is_brief = _spawn(launch, job_id, request, handles, (told, errors))
+                _left.add(pid)
+            answer = _hear(heard, errors, job_id)
+    # an environment that cannot be handed on, a C library without sessions
+    except (OSError, ValueError, NotImplementedError) as error:
+        file = getattr(error, "filename", None) or launch.launcher
+        return Answer(None, f"{file}: {getattr(error, 'strerror', None) or error}")
+    _reap(pid if is_brief else None)
+    return answer
+
+
+def _spawn(
+    launch: Launch, job_id: str, request: Mapping[str, object], handles: Handles, back: tuple[int, int]
+) -> tuple[int, bool]:
+    """The launcher's pid, and whether it ends at once, as setsid --fork does. `back` is what the supervisor answers by,
+    and where the launcher complains. Whatever else is opened here is closed again, and stays open there."""
+    told, errors = back
+    foreground = handles.link_fd is not None
+    with ExitStack() as opened:
+
+        def keep(descriptor: int) -> int:
+            opened.callback(os.close, descriptor)
+            return descriptor
+
+        handed = keep(os.memfd_create("request"))
+        streams = (keep(os.open(os.devnull, os.O_RDONLY)), handles.log_fd, errors)
+        terminal = [keep(os.dup(number)) for number in range(3)] if foreground else []
+        named = {"handshake_fd": told, **handles.inherited()}
+        there = new_numbers([*streams, handed, *named.values(), *terminal])
+        numbers = {name: there[descriptor] for name, descriptor in named.items()}
+        _write(handed, {**request, "link_fd": None, **numbers, "streams": tuple(map(there.get, terminal))})
+        words = [sys.executable, "-I", "-S", SUPERVISOR, str(there[handed]), job_id]
+        apart = [] if foreground else _apart(launch)
+        argv = [*apart, *scope.verbatim(launch, words).prefix, *words]
+        return spawn(argv, launch.environ, streams, there, apart=not foreground), argv[0] == commands.setsid()[0]
 
 
 def _write(handed: int, request: Mapping[str, object]) -> None:
@@ -85,9 +101,18 @@ def _write(handed: int, request: Mapping[str, object]) -> None:
         marshal.dump({**request}, file)
 
 
-def _wait(pid: int) -> None:
-    with suppress(ChildProcessError):  # whoever called us ignores SIGCHLD, and the kernel has reaped it (waitpid(2))
-        os.waitpid(pid, 0)
+# launchers that have not been waited for
+_left: set[int] = set()
+
+
+def _reap(brief: int | None = None) -> None:
+    """Waits for those that have ended, and for `brief`, which is about to: a program that goes on is to have no zombies
+    of us. In the foreground, and where there is no setsid, they are the supervisors, and end with their jobs."""
+    for pid in [*_left]:
+        with suppress(ChildProcessError):  # whoever called us has reaped it, or ignores SIGCHLD (waitpid(2))
+            if os.waitpid(pid, 0 if pid == brief else os.WNOHANG)[0] == 0:
+                continue
+        _left.discard(pid)
 
 
 def _apart(launch: Launch) -> list[str]:

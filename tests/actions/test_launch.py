@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
+import subprocess
 import time
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from gravscope import plainjson
-from gravscope.actions.launch import ADDRESS, first_facts
+from gravscope import launchers, plainjson, proc
+from gravscope.actions.launch import ADDRESS, first_facts, launch
+from gravscope.errors import UnsupportedError
 from gravscope.model import JobRecord
+from gravscope.project import Project
 from gravscope.settings import variable_of
 from gravscope.spec import JobSpec, Limits, Notify
 from gravscope.stamp import stamp
-from tests.support import Gravscope
+from tests.support import Gravscope, until
 
 PLAIN = JobSpec(cmd=["true"], name="fit", cwd="/")
 FULL = JobSpec(  # noqa: S604 (nothing is run by it)
@@ -70,3 +74,60 @@ def test_the_time_in_the_id_is_the_time_in_the_record() -> None:
 def test_the_variable_of_the_address_is_the_settings() -> None:
     """It is kept from every job by the name that the settings have for it."""
     assert variable_of("notify.webhook") == ADDRESS
+
+
+def test_a_variable_without_a_name(gravscope: Gravscope) -> None:
+    """An environment may hold one, as no shell would make it; it is not handed on, and stands in nobody's way."""
+    job = gravscope.start("-n", "x", "--", "env", env={"": "nameless"})
+    assert gravscope.ended(job)["state"] == "succeeded"
+    assert "nameless" not in gravscope.log(job)
+
+
+def test_a_file_that_was_opened_before_the_limit(gravscope: Gravscope) -> None:
+    """What a caller has left open is not handed on, also where its number is one that nobody may open any more."""
+    words = [*gravscope.command, "run", "-n", "x", "--launcher", "session", "--", "ls", "-l", "/proc/self/fd"]
+    script = f"exec 200>{gravscope.folder}/held; ulimit -n 64; exec {shlex.join(words)}"
+    done = subprocess.run(
+        ["bash", "-c", script], env=gravscope.environ, cwd=gravscope.folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    gravscope.ended(done.stdout.strip())
+    assert "held" not in gravscope.log(done.stdout.strip())
+
+
+REFUSALS = {
+    "no file left": OSError(24, "Too many open files", "/dev/null"),
+    "nothing to be handed on": ValueError("illegal environment variable name"),
+    "no sessions": NotImplementedError("setsid is not there"),
+}
+
+
+@pytest.mark.parametrize("what", REFUSALS)
+def test_a_launcher_that_cannot_be_started(gravscope: Gravscope, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    """Whatever stands in the way, the record ends as never-started, nothing is left beside it, and no file open."""
+
+    def refuse(*_: object, **__: object) -> int:
+        raise REFUSALS[what]
+
+    monkeypatch.setattr(launchers.start, "spawn", refuse)
+    project = Project(gravscope.jobs_dir, gravscope.log_dir)
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(UnsupportedError, match="was not started"):
+        launch(JobSpec(cmd=["true"], name="x", cwd="/", launcher="session"), project, gravscope.environ)
+    assert len(os.listdir("/proc/self/fd")) == before
+    (record,) = gravscope.records()
+    assert (record["state"], record["ended"] is None) == ("never-started", False)
+    assert [path.suffix for path in gravscope.jobs_dir.iterdir()] == [".json"]
+
+
+def test_no_zombie_is_left_for_long(gravscope: Gravscope, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the supervisor is our own child, since there is no setsid, the next launch waits for it."""
+    monkeypatch.setattr("gravscope.commands.setsid_nohup", lambda: ["nohup"])
+    project = Project(gravscope.jobs_dir, gravscope.log_dir)
+    spec = JobSpec(cmd=["true"], name="x", cwd="/", launcher="session")
+    first = launch(spec, project, gravscope.environ)
+    monkeypatch.undo()
+    gravscope.ended(first["id"])
+    until(lambda: (found := proc.stat(first["supervisor_pid"])) is None or found.ended, "the end of its supervisor")
+    launch(spec, project, gravscope.environ)
+    assert proc.stat(first["supervisor_pid"]) is None

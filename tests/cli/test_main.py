@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
-from tests.support import Gravscope
+from tests.support import REPOSITORY, Gravscope
 
 PRINTING = [["status", "--json"], ["config"], ["status"]]
 
@@ -53,3 +55,24 @@ def test_more_than_a_buffer_is_out_at_the_end(gravscope: Gravscope) -> None:
     gravscope.ended(job)
     (shown,) = json.loads(gravscope("status", "--json").stdout)
     assert shown["env"]["LONG"] == "x" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (PermissionError(13, "Permission denied", "/tmp/\udcff\x1b[31m"), b"/tmp/\\udcff\\x1b[31m: Permission denied"),
+        (OSError(24, "Too many open files"), b"Too many open files"),
+        (OSError(28, "No space left on device"), b"standard output: No space left on device"),
+    ],
+)
+def test_what_the_kernel_refuses_is_one_line(tmp_path: Path, error: OSError, said: bytes) -> None:
+    """Of the file that it is about, whatever its name does to a terminal; and what was printed before it is out."""
+    arguments = f"{error.errno}, {error.strerror!r}" + (f", {error.filename!r}" if error.filename else "")
+    code = (
+        "import sys\nfrom gravscope import cli\n"
+        f"def fail(words):\n    print('half of it')\n    raise OSError({arguments})\n"
+        "cli.status_of = fail\ncli.main()\n"
+    )
+    argv = [sys.executable, "-c", code]
+    done = subprocess.run(argv, env={"PYTHONPATH": str(REPOSITORY)}, cwd=tmp_path, capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (1, b"half of it\n", b"gravscope: " + said + b"\n")

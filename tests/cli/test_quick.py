@@ -5,9 +5,11 @@ from __future__ import annotations
 import functools
 import inspect
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -188,14 +190,25 @@ def test_every_command_of_its_kind_is_in_the_table() -> None:
     assert set(application.COMMANDS) - set(COMMANDS) == {"completion"}
 
 
+TABLE = Path("gravscope") / "cli" / "table.py"
+
+
+def build(folder: Path, *words: str) -> str:
+    """What scripts/build_table.py prints for the package in a folder."""
+    argv = [sys.executable, REPOSITORY / "scripts" / "build_table.py", *words]
+    environ = {"PYTHONPATH": str(folder)}
+    return subprocess.run(argv, cwd=folder, env=environ, capture_output=True, text=True, check=True).stdout
+
+
 def test_the_table_is_made_of_the_application() -> None:
-    """What is committed is what scripts/build_table.py prints."""
-    made = subprocess.run(
-        [sys.executable, "scripts/build_table.py"],
-        cwd=REPOSITORY,
-        env={"PYTHONPATH": str(REPOSITORY)},
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    assert made == (REPOSITORY / "gravscope" / "cli" / "table.py").read_text(encoding="utf-8")
+    """What is committed is what scripts/build_table.py makes: python scripts/build_table.py"""
+    assert build(REPOSITORY, "--print") == (REPOSITORY / TABLE).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("broken", ["", "COMMANDS = {", "raise SystemExit(3)"])
+def test_the_table_is_made_anew_whatever_was_there(tmp_path: Path, broken: str) -> None:
+    """An empty table, as a redirection leaves it, or half of one, does not stand in the way of the next."""
+    shutil.copytree(REPOSITORY / "gravscope", tmp_path / "gravscope", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / TABLE).write_text(broken)
+    assert build(tmp_path) == ""
+    assert (tmp_path / TABLE).read_text(encoding="utf-8") == (REPOSITORY / TABLE).read_text(encoding="utf-8")

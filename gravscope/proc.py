@@ -14,6 +14,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 # PF_FORKNOEXEC in the kernel's include/linux/sched.h, where proc(5) sends one for the meaning of `flags`: it was forked
 # and has not called exec since. Still there in a zombie.
 FORKNOEXEC = 0x40
+_BLOCK = 1 << 16
 
 
 class Stat:
@@ -46,13 +47,28 @@ class Stat:
         return self.state in "ZX"
 
 
-def read_text(path: str) -> str | None:
-    """The text of a file under /proc or /sys, None where it cannot be read (gone, not ours, not there at all)."""
+def read_bytes(path: str) -> bytes | None:
+    """What `read_text` reads. By system calls alone: a file object takes twice as long, every second of every job."""
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            return file.read()
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return None
+    try:
+        data = block = os.read(descriptor, _BLOCK)
+        while block:
+            block = os.read(descriptor, _BLOCK)
+            data += block
+    except OSError:  # a process that has just ended, for one
+        return None
+    finally:
+        os.close(descriptor)
+    return data
+
+
+def read_text(path: str) -> str | None:
+    """The text of a file under /proc or /sys, None where it cannot be read (gone, not ours, not there at all)."""
+    data = read_bytes(path)
+    return None if data is None else data.decode("utf-8", "surrogateescape")
 
 
 def stat(pid: int) -> Stat | None:

@@ -36,18 +36,18 @@ class OomWatch:
     def look(self) -> bool:
         """True if there are new kills since the last look."""
         kills = self.place.oom_kills() or 0
-        counts = _oom_counts(self.place)  # read after the kills, so that it holds what led to them
         risen = kills > self.kills
         first = self.kills == 0
         self.kills = max(kills, self.kills)
         if risen and (first or not self._at_once):
+            counts = _oom_counts(self.place)  # read after the kills, so that it holds what led to them
             ours = (self.place.job or "", self.place.scope or "")
             self.own = any(counts.get(folder, 0) > self._explained.get(folder, 0) for folder in ours)
             grown = [folder for folder, count in counts.items() if count > self._before.get(folder, 0)]
             self.above = None if self.own or not grown else os.path.basename(grown[0])
             self._explained = self._before = self._then = counts
         elif time.monotonic() > self._turn:
-            self._before, self._then = self._then, counts
+            self._before, self._then = self._then, _oom_counts(self.place)
             self._turn = time.monotonic() + WINDOW
         return risen
 
@@ -56,9 +56,8 @@ def _oom_counts(place: Place) -> dict[str, int]:
     """For the job, its scope and every cgroup above how often its own limit led to an OOM kill so far. The job's own
     cgroup has a limit only while `gravscope limit` lowers that of the scope."""
     found: dict[str, int] = {}
-    root = cgroup.mount_point()
     folder = place.job or place.scope
-    while folder is not None and root is not None and len(folder) > len(root):
+    while folder is not None and place.root is not None and len(folder) > len(place.root):
         count = cgroup.read_keyed(folder, "memory.events.local").get("oom")
         if count is not None:
             found[folder] = count

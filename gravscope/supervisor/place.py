@@ -19,17 +19,18 @@ CONTROLLERS = ("memory", "pids", "cpu", "io")
 
 
 class Place:
-    """The scope's folder and the job's below it, both None outside of a scope; `notes` is what could not be done."""
+    """The scope's folder and the job's below it, and where the hierarchy that they are in is mounted, all None outside
+    of a scope; `notes` is what could not be done."""
 
     def __init__(self, scope: str | None = None, job: str | None = None, notes: tuple[str, ...] = ()) -> None:
         self.scope = scope
+        self.root = None if scope is None else cgroup.mount_point()
         self.job = job
         self.notes = notes
 
     def effective(self) -> dict[str, int | float | str | None] | None:
         """What the kernel holds the job to, read back; None outside of a scope."""
-        root = cgroup.mount_point()
-        return None if self.scope is None or root is None else cgroup.effective(self.scope, root)
+        return None if self.scope is None or self.root is None else cgroup.effective(self.scope, self.root)
 
     def limits_memory(self) -> bool:
         """Whether the kernel can hold a memory limit of ours: the scope has the memory controller."""

@@ -121,10 +121,13 @@ def effective(folder: str, root: str) -> dict[str, int | float | str | None]:
 
 def processes(folder: str) -> list[int]:
     """Every process in this cgroup and those below it."""
-    found: list[int] = []
-    for here, _folders, names in os.walk(folder):
-        if "cgroup.procs" in names:
-            found += [int(word) for word in (read_text(f"{here}/cgroup.procs") or "").split()]
+    found = [int(word) for word in (read_text(f"{folder}/cgroup.procs") or "").split()]
+    try:
+        # two links are its own name and its dot, and each folder below it would be one more (fs/kernfs/inode.c)
+        if os.stat(folder).st_nlink != 2:
+            found += [pid for entry in os.scandir(folder) if entry.is_dir() for pid in processes(entry.path)]
+    except OSError:
+        pass  # it is gone
     return found
 
 

@@ -43,7 +43,10 @@ class Tree:
         self.signal(_signal.SIGKILL)
 
     def memory(self) -> int:
-        """Resident memory of all of them in bytes; pages they share count once for each."""
+        """Resident memory of all of them in bytes; pages they share count once for each. In a cgroup of its own the
+        job is what is in it, as it is to the kernel, and that is one file to be read, every second."""
+        if self.job_cgroup is not None:
+            return sum(map(proc.resident, cgroup.processes(self.job_cgroup)))
         return sum(proc.resident(process.pid) for process in self.processes())
 
     def fair_memory(self) -> int:

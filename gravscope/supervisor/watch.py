@@ -34,6 +34,7 @@ class Watch:
         self.pid: int | None = None
         self.notice = notice
         self.tree = Tree(place.job)
+        self.is_measured = place.peak() is not None
         self.waiter = Waiter(request.link_fd)
         self.began = time.monotonic()
         self.status: int | None = None
@@ -129,7 +130,7 @@ class Watch:
         """Looks at everything; measures memory where the kernel does not measure or hold it, and holds the limit."""
         self.notice.look(self.tree)
         interval = min(SLOWEST, max(FASTEST, GROWTH * (now - self.began)))
-        if self.request.watched or self.place.peak() is None:
+        if self.request.watched or not self.is_measured:
             used = self.tree.memory()
             limit = self.request.mem_max if self.request.watched else None
             if limit is not None and used > limit:

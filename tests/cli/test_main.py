@@ -15,19 +15,18 @@ from tests.support import REPOSITORY, Gravscope
 PRINTING = [["status", "--json"], ["config"], ["status"]]
 
 
+def into(gravscope: Gravscope, words: list[str], output: int) -> subprocess.CompletedProcess[str]:
+    """`gravscope WORDS…` with a descriptor as its standard output."""
+    argv = [*gravscope.command, *words]
+    pipe, folder = subprocess.PIPE, gravscope.folder
+    return subprocess.run(argv, env=gravscope.environ, cwd=folder, stdout=output, stderr=pipe, text=True, check=False)
+
+
 @pytest.mark.parametrize("words", [*PRINTING, ["--help"], ["run", "--help"]], ids=" ".join)
 def test_a_full_disk_is_one_line(gravscope: Gravscope, words: list[str]) -> None:
     """What cannot be written is an error, with exit status 1, whether Typer had a part in it or not."""
     with open("/dev/full", "wb") as full:
-        done = subprocess.run(
-            [*gravscope.command, *words],
-            env=gravscope.environ,
-            cwd=gravscope.jobs_dir.parent,
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
-        )
+        done = into(gravscope, words, full.fileno())
     assert (done.returncode, done.stderr) == (1, "gravscope: standard output: No space left on device\n")
 
 
@@ -36,15 +35,7 @@ def test_a_pipe_that_nobody_reads(gravscope: Gravscope, words: list[str]) -> Non
     """As of any filter: not a word, and the exit status of SIGPIPE."""
     reader, writer = os.pipe()
     os.close(reader)
-    done = subprocess.run(
-        [*gravscope.command, *words],
-        env=gravscope.environ,
-        cwd=gravscope.jobs_dir.parent,
-        stdout=writer,
-        stderr=subprocess.PIPE,
-        text=True,
-        check=False,
-    )
+    done = into(gravscope, words, writer)
     os.close(writer)
     assert (done.returncode, done.stderr) == (141, "")
 

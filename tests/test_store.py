@@ -1,11 +1,10 @@
-"""The folder of records: whose an id is, what a name means, and what a spoilt record does to the others."""
+"""The folder of records: what a name means, and what a spoilt record does to the others."""
 
 from __future__ import annotations
 
 import json
 import os
 import stat
-import time
 from datetime import datetime
 from pathlib import Path
 
@@ -17,12 +16,9 @@ from gravscope.errors import GravscopeError, NoSuchJobError, StoreError, UsageEr
 from gravscope.ids import check_name, name_of, order_of
 from gravscope.jobs_folder import make_private_folder
 from gravscope.model import Cancel, CancelRequest, CancelStep, JobRecord
-from gravscope.stamp import stamp
 from gravscope.store import Store, each_readable, read_record
 
 STAMP = "20260101_120000"
-# half past two in Berlin on the night in October when that comes twice, in seconds since 1970
-REPEATED = 1792888200
 
 
 def record_of(job_id: str, **fields: object) -> JobRecord:
@@ -47,39 +43,6 @@ def fill(store: Store, *ids: str) -> None:
 # ids
 
 
-def test_the_first_id_of_a_second_has_no_number(store: Store) -> None:
-    """NAME_YYYYmmdd_HHMMSS, then _2 and _3 where that second is taken; each with a lock that is its own."""
-    taken = [store.reserve("fit", STAMP) for _ in range(3)]
-    assert [one.job_id for one in taken] == ["fit_20260101_120000", "fit_20260101_120000_2", "fit_20260101_120000_3"]
-    assert store.locked_ids() == {one.job_id for one in taken}
-    assert len({os.fstat(one.lock_fd).st_ino for one in taken}) == 3
-    for one in taken:
-        os.close(one.lock_fd)
-
-
-def test_a_job_that_has_ended_keeps_its_id(store: Store) -> None:
-    """A record without a lock still holds its id: it is never written over."""
-    fill(store, "fit_20260101_120000", "fit_20260101_120000_2")
-    reservation = store.reserve("fit", STAMP)
-    os.close(reservation.lock_fd)
-    assert reservation.job_id == "fit_20260101_120000_3"
-
-
-def test_the_repeated_hour_gives_no_id_twice(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Trap 51: the same wall clock an hour later, at the end of daylight saving, is another id."""
-    monkeypatch.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
-    time.tzset()
-    try:
-        earlier, later = stamp(REPEATED), stamp(REPEATED + 3600)
-    finally:
-        monkeypatch.undo()
-        time.tzset()
-    first, again = store.reserve("fit", earlier), store.reserve("fit", later)
-    assert (first.job_id, again.job_id) == ("fit_20261025_023000", "fit_20261025_023000_2")
-    os.close(first.lock_fd)
-    os.close(again.lock_fd)
-
-
 def test_what_is_reserved_is_private(store: Store) -> None:
     """Trap 48: folder 0700, lock and record 0600, whatever the umask lets others have."""
     old = os.umask(0)
@@ -93,18 +56,6 @@ def test_what_is_reserved_is_private(store: Store) -> None:
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in store.jobs_dir.iterdir()}
     assert modes == {f"fit_20260101_120000.{kind}": 0o600 for kind in ("json", "lock", "cancel")}
     assert stat.S_IMODE(store.jobs_dir.stat().st_mode) == 0o700
-
-
-def test_a_folder_that_is_there_keeps_its_mode(tmp_path: Path) -> None:
-    """A folder that its owner has opened to others stays as it is; a file in its place is told."""
-    tmp_path.chmod(0o755)
-    make_private_folder(tmp_path)
-    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
-    (tmp_path / "file").touch()
-    with pytest.raises(StoreError, match="is not a folder; move that file away"):
-        make_private_folder(tmp_path / "file")
-    with pytest.raises(StoreError, match="Not a directory"):
-        make_private_folder(tmp_path / "file" / "jobs")
 
 
 ORDER = [

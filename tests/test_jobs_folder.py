@@ -1,4 +1,4 @@
-"""The folder of records: whose an id is, and who may look into it. Who is in charge of a job: tests/test_store_locks.py."""
+"""The folder of records: whose an id is, and who may look into it. (Who is in charge: tests/test_store_locks.py.)"""
 
 from __future__ import annotations
 

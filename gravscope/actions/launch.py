@@ -165,7 +165,7 @@ def _record(begun: Begun, launch: Launch) -> None:
     facts.update(launcher=launch.launcher, unit=launch.unit, slice=launch.slice)
     linger = host.linger_warning(os.geteuid()) if launch.unit is not None else None
     facts["warnings"] = [linger] if linger else []
-    facts["warnings"] += shared.warnings([folder.jobs_dir, begun.project.log_dir])
+    facts["warnings"] += map(printable, shared.warnings([folder.jobs_dir, begun.project.log_dir]))
     folder.put(facts["id"], f"{plainjson.dumps(facts)}\n".encode())
     begun.recorded()
     if begun.spec.rerun_of is not None:

@@ -131,3 +131,15 @@ def test_no_zombie_is_left_for_long(gravscope: Gravscope, monkeypatch: pytest.Mo
     until(lambda: (found := proc.stat(first["supervisor_pid"])) is None or found.ended, "the end of its supervisor")
     launch(spec, project, gravscope.environ)
     assert proc.stat(first["supervisor_pid"]) is None
+
+
+def test_a_warning_about_a_folder_whose_name_is_no_text(gravscope: Gravscope) -> None:
+    """It stands in the record, with the bytes of the name as the record has all such bytes."""
+    folder = gravscope.folder / os.fsdecode(b"j\xff")
+    folder.mkdir()
+    folder.chmod(0o777)
+    done = gravscope("run", "-n", "x", "--launcher", "session", "--", "true", env={"GRAVSCOPE_JOBS_DIR": str(folder)})
+    assert done.returncode == 0, done.stderr
+    record = json.loads((folder / f"{done.stdout.strip()}.json").read_text())
+    assert any("\\xff" in warning for warning in record["warnings"])
+    until(lambda: json.loads((folder / f"{done.stdout.strip()}.json").read_text())["ended"], "the end of the job")

@@ -6,6 +6,7 @@ systemctl(1), journalctl(1), setsid(1), nohup(1).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 from gravscope.quantity import Size
@@ -54,8 +55,6 @@ def systemd_run_version() -> list[str]:
 
 def parse_version(text: str) -> int | None:
     """The version in `systemd 252 (252.39-1~deb12u2)`, which may have a point or a tilde behind its number."""
-    import re  # noqa: PLC0415
-
     found = re.match(r"systemd ([0-9]{1,6})\b", text)
     return int(found[1]) if found else None
 

@@ -21,6 +21,7 @@ from gravscope.jobs_folder import JobsFolder, make_private_folder
 from gravscope.launchers import Launch, scope
 from gravscope.launchers.choose import choose, nobody_there, unit_is_taken
 from gravscope.launchers.start import Answer, Handles, start
+from gravscope.settings import variable_of
 from gravscope.spec import SCHEMA_VERSION, JobSpec
 from gravscope.stamp import stamp, timestamp
 
@@ -36,8 +37,8 @@ if TYPE_CHECKING:
 
 # added to the job's oom_score_adj, so that a machine out of memory takes the job and not tmux (200 under systemd)
 OOM_SCORE = 500
-# the variable of notify.webhook (`gravscope.settings`)
-ADDRESS = "GRAVSCOPE_NOTIFY_WEBHOOK"
+# a secret
+ADDRESS = variable_of("notify.webhook")
 
 # the fields of a record, in the order of `gravscope.model.JobRecord`; what nothing is known of is null
 _UNKNOWN = dict.fromkeys([

@@ -8,14 +8,12 @@ from typing import Any
 
 from gravscope.errors import UsageError
 from gravscope.layers import Found
-from gravscope.settings import variable_of
 from gravscope.spec import Notify
 
 # started by the supervisor when the job has ended
 PROGRAM = Path(__file__).parent / "notifier.py"
 # seconds in which everybody has to have been told
 PATIENCE = 10.0
-ADDRESS = variable_of("notify.webhook")
 SETTINGS = tuple(f"notify.{name}" for name in Notify().as_dict())
 
 

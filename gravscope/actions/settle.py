@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Iterable, Mapping
-from datetime import datetime
 
 from gravscope import cgroup, commands, host, proc
 from gravscope.actions.owner import is_foreign
 from gravscope.errors import GravscopeError, StoreError, UnsupportedError
 from gravscope.model import OLDER_DISPATCHER, JobRecord
 from gravscope.outcome import Evidence, decide
+from gravscope.stamp import timestamp
 from gravscope.store import Store, each_readable
 
 UNSUPERVISED = "its supervisor is gone; it still runs, and how it ends will not be known for certain"
@@ -26,7 +27,7 @@ JOURNAL = 10.0
 
 def now() -> str:
     """This moment, as records write it."""
-    return datetime.now().astimezone().isoformat(timespec="milliseconds")
+    return timestamp(time.time())
 
 
 def settled(store: Store, record: JobRecord) -> JobRecord:
@@ -233,10 +234,8 @@ def _told_of_unit(record: JobRecord, *, rebooted: bool) -> dict[str, object]:
 
 def live_records(store: Store) -> list[JobRecord]:
     """Every job that really lives, newest first. Ended ones are not even opened: they have no lock."""
-    locked = store.locked_ids()
-    ids = [job_id for job_id in store.ids() if job_id in locked]
     found = []
-    for record in each_readable(store, ids):
+    for record in each_readable(store, store.latest(0)):
         with contextlib.suppress(GravscopeError):  # one that cannot be settled hides no other
             if isinstance(record, JobRecord) and (standing := settled(store, record)).live:
                 found.append(standing)

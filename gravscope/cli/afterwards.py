@@ -13,8 +13,7 @@ import msgspec
 from gravscope.actions.dry_run import dry_run
 from gravscope.actions.foreground import run_in_foreground
 from gravscope.actions.hide import HIDDEN
-from gravscope.actions.launch import printable
-from gravscope.actions.run import run
+from gravscope.actions.launch import launch, printable
 from gravscope.actions.wait import exit_status, wait
 from gravscope.cli import note
 from gravscope.cli.logs import show_growing
@@ -32,8 +31,9 @@ def carry_out(spec: JobSpec, project: Project, environ: Mapping[str, str], after
         return _print_line(dry_run(spec, project, environ), json=after.json)
     if after.fg:
         return _in_foreground(spec, project, environ)
-    record = run(spec, project, environ)
-    tell(msgspec.to_builtins(record))
+    facts = launch(spec, project, environ)
+    tell(facts)
+    record = msgspec.convert(facts, JobRecord)
     store = Store(project.jobs_dir)
     if after.follow:
         return _follow(store, record)

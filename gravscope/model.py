@@ -200,4 +200,7 @@ def _check_time(text: str) -> None:
 def record_schema() -> dict[str, Any]:
     """The JSON Schema (2020-12) of a record, generated from the type."""
     schema = msgspec.json.schema(JobRecord)
+    for described in schema["$defs"].values():
+        if "description" in described:  # the lines of a docstring, which Python 3.13 and later indent less
+            described["description"] = " ".join(described["description"].split())
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}

@@ -17,6 +17,8 @@ NEVER_STARTED = "never-started"
 LOST = "lost"
 
 SIGTERM, SIGKILL = 15, 9
+# seconds by which background processes must outlive their command to be worth a word: less may be the machine's doing
+OUTLIVED = 1.0
 # The rungs of the cancel ladder, as records name them
 THAW = "thaw"
 STOP_UNIT = "systemctl stop"
@@ -248,6 +250,6 @@ def _in_vain(evidence: Evidence) -> str:
 
 
 def _outlived(evidence: Evidence) -> str:
-    if evidence.outlived < 0.1:
+    if evidence.outlived < OUTLIVED:
         return ""
     return f"; the job ended {evidence.outlived:.1f} s later, with the last of its background processes"

@@ -66,7 +66,7 @@ PLAIN = [
         exit_code=3,
         outlived=61.04,
     ),
-    row("a moment is not worth a word", "succeeded", "exit status 0", exit_code=0, outlived=0.05),
+    row("a moment is not worth a word", "succeeded", "exit status 0", exit_code=0, outlived=0.95),
 ]
 
 NOT_STARTED = [

@@ -14,7 +14,7 @@ from gravscope.cli import one_line
 from gravscope.cli.output import coloured, is_coloured, print_json, store_here
 from gravscope.cli.status import as_json, colour_of, state_of
 from gravscope.model import JobRecord
-from gravscope.outcome import signal_name
+from gravscope.outcome import OUTLIVED, signal_name
 from gravscope.progress import Progress
 from gravscope.quantity import Size, format_duration, format_size
 from gravscope.spec import Limits
@@ -128,7 +128,7 @@ def _happened(record: JobRecord, memory: int | None, seconds: float | None) -> l
         lines.append(f"ended {_clock(record.ended)}{lasted}")
     if not record.live and record.state != "never-started":
         lines.append(_own_end(record))
-    if record.outlived is not None and record.outlived >= 0.1:
+    if record.outlived is not None and record.outlived >= OUTLIVED:
         lines.append(f"its background processes went on for {format_duration(record.outlived)} after its command")
     if record.peak_memory is not None:
         how = " (sampled)" if record.peak_memory_source == "sampled" else ""

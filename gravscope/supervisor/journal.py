@@ -1,8 +1,10 @@
 """The job in the journal: its lines and what happens to it, in journald's native protocol.
 
-See systemd.io/JOURNAL_NATIVE_PROTOCOL. journald files an entry under the unit whose cgroup the sender is in, so
-`journalctl --user --user-unit UNIT` shows them. The log file is the truth: it is written by the job itself, and what
-comes too fast for a journal is left to it, with an entry that says so.
+See systemd.io/JOURNAL_NATIVE_PROTOCOL. `journalctl --user --user-unit UNIT` shows the entries. journald itself files an
+entry under the cgroup that its sender is in when it comes to read it, and under none if the sender is gone by then
+(systemd issue 2913); so we name the unit in USER_UNIT=, which journalctl takes from the unit's own user. The log file
+is the truth: it is written by the job itself, and what comes too fast for a journal is left to it, with an entry that
+says so.
 """
 
 from __future__ import annotations
@@ -35,8 +37,9 @@ EVENT_PATIENCE = 1.0
 class Journal:
     """What is sent to the journal on the job's behalf; silently nothing where there is none."""
 
-    def __init__(self, job_id: str, name: str, log_fd: int | None) -> None:
-        self.fields = f"SYSLOG_IDENTIFIER={name}\nGRAVSCOPE_JOB={job_id}\nGRAVSCOPE_NAME={name}\n".encode()
+    def __init__(self, job_id: str, name: str, unit: str | None, log_fd: int | None) -> None:
+        fields = f"SYSLOG_IDENTIFIER={name}\nGRAVSCOPE_JOB={job_id}\nGRAVSCOPE_NAME={name}\n"
+        self.fields = (fields if unit is None else f"{fields}USER_UNIT={unit}\n").encode()
         self.log_fd = log_fd
         self.offset = 0
         self.rest = b""

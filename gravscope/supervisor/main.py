@@ -31,7 +31,8 @@ def main(request_fd: int) -> None:
     for note in place.notes:
         recorder.warn(note)
     agree(request, recorder, place)
-    told = Journal(str(request.record["id"]), str(request.record["name"]), _open_log(request.log_path))
+    log_fd = _open_log(request.log_path)
+    told = Journal(str(request.record["id"]), str(request.record["name"]), request.unit, log_fd)
     watch = Watch(request, place, Notice(request, place, recorder, told))
     watch.listen()  # before there is anything to end: a stop that comes now is obeyed as soon as there is
     cancel = read_cancel(request.cancel_path)

@@ -171,12 +171,13 @@ def test_ends_with_its_last_process(gravscope: Gravscope) -> None:
     job = gravscope.start("-n", "late", "--", "bash", "-c", script)
     until(lambda: not Path(f"/proc/{gravscope.record(job)['pid']}").exists(), "the end of the command")
     assert gravscope.record(job)["state"] == "running"
-    assert gravscope("wait", job, "--timeout", "0.2s").returncode == 124
+    assert gravscope("wait", job, "--timeout", "2s").returncode == 124  # long enough to be worth a word
     mark.touch()
     assert gravscope("wait", job).returncode == 3
     assert gravscope.log(job) == "late\n"
     shown = gravscope("show", job).stdout
     assert "with the last of its background processes" in shown
+    assert "its background processes went on for" in shown
 
 
 def test_thirty_of_one_name_at_once(gravscope: Gravscope) -> None:

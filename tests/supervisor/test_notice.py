@@ -47,7 +47,7 @@ def test_the_watch_does_not_step_in_while_the_kernel_is_told(tmp_path: Path, has
     recorder = Recorder(str(tmp_path / "x.json"), {"limits": {"mem_max": 80 * MIB}, "warnings": []})
     agree(request, recorder, place)
     assert request.watched is watched
-    notice = Notice(request, place, recorder, Journal("x", "x", None))
+    notice = Notice(request, place, recorder, Journal("x", "x", None, None))
     Path(request.limits_path).write_text(json.dumps([{"at": "", "by": "", "limits": {"mem_max": 20 * MIB}}]))
     assert notice.new_limits()
     assert (request.mem_max, request.watched) == (20 * MIB, watched)

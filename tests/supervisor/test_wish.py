@@ -106,5 +106,5 @@ def test_who_may_say_that_a_job_was_paused(tmp_path: Path, monkeypatch: pytest.M
     values: dict[str, object] = dict.fromkeys(name for name in Request.__annotations__ if name != "watched")
     values |= {"pause_path": str(note), "limits_path": str(tmp_path / "x.limits")}
     recorder = Recorder(str(tmp_path / "x.json"), {"limits": {}, "warnings": [], "paused": False})
-    Notice(Request(values), Place(), recorder, Journal("x", "x", None)).look(Stopped(None))
+    Notice(Request(values), Place(), recorder, Journal("x", "x", None, None)).look(Stopped(None))
     assert recorder.record["paused"] is ours

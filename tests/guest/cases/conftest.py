@@ -88,6 +88,9 @@ class Login:
             pytest.fail(f"the shell of {self.user} did not end")
 
 
+OpenSession = Callable[[str], contextlib.AbstractContextManager[Login]]
+
+
 @pytest.fixture
 def guest(tmp_path: Path) -> Iterator[GuestGravscope]:
     """The command line beside the real user manager; whatever it started is ended afterwards."""
@@ -97,7 +100,16 @@ def guest(tmp_path: Path) -> Iterator[GuestGravscope]:
 
 
 @pytest.fixture
-def login() -> Iterator[Callable[[str], contextlib.AbstractContextManager[Login]]]:
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that every user may write to."""
+    folder = tmp_path_factory.mktemp("place")
+    for each in (folder, *folder.parents[:2]):
+        each.chmod(0o777)
+    return folder
+
+
+@pytest.fixture
+def login() -> Iterator[OpenSession]:
     """`with login("bob") as session:` is a login session of bob's, closed at the end; for tests as root."""
 
     @contextlib.contextmanager

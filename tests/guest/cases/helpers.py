@@ -47,6 +47,12 @@ def typed_gravscope() -> str:
     return f"PYTHONPATH={REPOSITORY} {sys.executable} -m gravscope"
 
 
+def command(place: Path, *words: str) -> list[str]:
+    """`gravscope WORDS…` with its folders in `place`."""
+    variables = {"PYTHONPATH": REPOSITORY, "GRAVSCOPE_JOBS_DIR": place / "jobs", "GRAVSCOPE_LOG_DIR": place / "logs"}
+    return ["env", *(f"{name}={value}" for name, value in variables.items()), sys.executable, "-m", "gravscope", *words]
+
+
 def systemctl(*words: str) -> str:
     """What `systemctl --user WORDS…` prints."""
     done = subprocess.run(["systemctl", "--user", *words], capture_output=True, text=True, check=False, timeout=60)

@@ -2,45 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import pwd
 import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support import REPOSITORY, until
+from tests.support import until
 
-from .conftest import Login, user_manager_runs
-from .helpers import GuestGravscope
+from .conftest import OpenSession, user_manager_runs
+from .helpers import GuestGravscope, command
 
-OpenSession = Callable[[str], contextlib.AbstractContextManager[Login]]
 BUS = ("XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS")
 
 
 def uid_of(user: str) -> int:
     """The user's number."""
     return pwd.getpwnam(user).pw_uid
-
-
-@pytest.fixture
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that every user may write to."""
-    folder = tmp_path_factory.mktemp("place")
-    for each in (folder, *folder.parents[:2]):
-        each.chmod(0o777)
-    return folder
-
-
-def command(place: Path, *words: str) -> list[str]:
-    """`gravscope WORDS…` with its folders in `place`."""
-    variables = {"PYTHONPATH": REPOSITORY, "GRAVSCOPE_JOBS_DIR": place / "jobs", "GRAVSCOPE_LOG_DIR": place / "logs"}
-    return ["env", *(f"{name}={value}" for name, value in variables.items()), sys.executable, "-m", "gravscope", *words]
 
 
 def only_record(place: Path) -> dict[str, Any]:

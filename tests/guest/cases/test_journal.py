@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
+import signal
 import subprocess
+from pathlib import Path
 from typing import Any
 
-from gravscope.supervisor import journal
-from tests.support import until
+import pytest
 
-from .helpers import HOG, GuestGravscope
+from gravscope.supervisor import journal
+from tests.support import alive, until
+
+from .conftest import OpenSession, output_of
+from .helpers import HOG, GuestGravscope, command
 
 
 def entries(*match: str) -> list[dict[str, Any]]:
@@ -57,7 +64,7 @@ def test_events_can_be_found_by_their_kind(guest: GuestGravscope) -> None:
     found = entries(f"GRAVSCOPE_JOB={job['id']}")
     assert {entry["GRAVSCOPE_NAME"] for entry in found} == {"kinds"}
     assert {entry["SYSLOG_IDENTIFIER"] for entry in found} == {"kinds"}
-    assert {entry["_SYSTEMD_USER_UNIT"] for entry in found} == {job["unit"]}
+    assert {entry["USER_UNIT"] for entry in found} == {job["unit"]}
     assert [entry.get("MESSAGE_ID") for entry in found] == [journal.STARTED, None, journal.ENDED]
     assert job["id"] in " ".join(messages(f"MESSAGE_ID={journal.STARTED}", "GRAVSCOPE_NAME=kinds"))
 
@@ -69,6 +76,24 @@ def test_a_job_that_ends_at_once(guest: GuestGravscope) -> None:
         under_unit = entries(f"--user-unit={record['unit']}")
         seen = [entry["MESSAGE_ID"] for entry in under_unit if entry.get("GRAVSCOPE_JOB")]
         assert seen == [journal.STARTED, journal.ENDED]
+
+
+@pytest.mark.as_root
+def test_a_journald_that_comes_late(login: OpenSession, place: Path) -> None:
+    """Entries that journald reads when their sender has long gone stand under its unit too (systemd issue 2913)."""
+    words = shlex.join(command(place, "run", "--wait", "-n", "late", "--launcher", "scope", "--", "echo", "x"))
+    journald = int(output_of("systemctl", "show", "-P", "MainPID", "systemd-journald"))
+    with login("alice") as session:
+        os.kill(journald, signal.SIGSTOP)
+        try:
+            session.run(words)
+            record = json.loads(next((place / "jobs").glob("*.json")).read_text())
+            until(lambda: not alive(record["supervisor_pid"]), "the end of the supervisor")
+        finally:
+            os.kill(journald, signal.SIGCONT)
+        ask = f"journalctl --user --quiet --output=cat --user-unit={record['unit']} GRAVSCOPE_NAME=late"
+        said = [f"job {record['id']} started: pid {record['pid']}", "x", f"job {record['id']} succeeded: exit status 0"]
+        until(lambda: session.run(ask).split("\n")[:-1] == said, "start, line and end under the unit")
 
 
 def test_an_oom_kill_is_said(guest: GuestGravscope) -> None:

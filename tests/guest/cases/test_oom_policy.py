@@ -75,7 +75,7 @@ def test_kill_takes_the_whole_job_and_not_its_supervisor(guest: GuestGravscope) 
     record = guest.ended(job)
     assert (record["state"], record["signal"], record["exit_code"]) == ("oom-killed", 9, None)
     assert "the kernel killed the whole job at the job's own memory limit of 24 MiB" in record["reason"]
-    assert memory_events(record, "oom_group_kill", "oom_kill") == (1, 3)
+    assert memory_events(record, "oom_group_kill") == (1,)
     # allocations that fail while the victims are still dying count too (cgroup-v2.rst: "was about to fail")
     assert record["memory_events"]["oom"] >= 1
     assert record["oom_kills"] == 3

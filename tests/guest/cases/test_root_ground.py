@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable
-
 import pytest
 
-from .conftest import Login, output_of, until, user_manager_runs
+from .conftest import OpenSession, output_of, until, user_manager_runs
 
 pytestmark = pytest.mark.as_root
-OpenSession = Callable[[str], contextlib.AbstractContextManager[Login]]
 
 
 def test_bob_does_not_linger(login: OpenSession) -> None:

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shlex
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support import REPOSITORY, alive, until
+from tests.support import alive, until
 
-from .conftest import Login, user_manager_runs
+from .conftest import Login, OpenSession, user_manager_runs
+from .helpers import command
 
 pytestmark = pytest.mark.as_root
-OpenSession = Callable[[str], contextlib.AbstractContextManager[Login]]
 # logind waits UserStopDelaySec=1s after the last logout (see `init`); longer than this nothing lives without linger
 AFTER_LOGOUT = 4.0
 
@@ -31,13 +29,7 @@ class UsersJobs:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.go = folder / "go"
-        variables = {
-            "PYTHONPATH": REPOSITORY,
-            "GRAVSCOPE_JOBS_DIR": folder / "jobs",
-            "GRAVSCOPE_LOG_DIR": folder / "logs",
-        }
-        words = [*(f"{name}={value}" for name, value in variables.items()), sys.executable, "-m", "gravscope"]
-        self.command = shlex.join(["env", *words])
+        self.command = shlex.join(command(folder))
 
     def start(self, session: Login, *words: str) -> str:
         """The id of a job that was started in the session."""
@@ -63,12 +55,9 @@ class UsersJobs:
 
 
 @pytest.fixture
-def jobs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UsersJobs]:
+def jobs(place: Path) -> Iterator[UsersJobs]:
     """Folders that every user may write to; jobs are told to end at last."""
-    folder = tmp_path_factory.mktemp("jobs")
-    for place in (folder, *folder.parents[:2]):
-        place.chmod(0o777)
-    found = UsersJobs(folder)
+    found = UsersJobs(place)
     yield found
     found.go.touch()
 

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.support import REPOSITORY
+from tests.support import REPOSITORY, until
 
 HERE = Path(__file__).resolve().parent
 LAUNCHERS = ("setsid", "nohup", "systemd-run")
@@ -38,19 +38,33 @@ class Process:
     pid: int
     role: str
 
-    def kill(self) -> bool:
-        """SIGKILL to just this process; False if it has ended meanwhile."""
+    def kill(self) -> str | None:
+        """SIGKILL to just this process; the role in which it died, None if it has ended meanwhile.
+
+        It is held still first: what was the supervisor's child when it was found may be the command by now.
+        """
         try:
             descriptor = os.pidfd_open(self.pid)
         except ProcessLookupError:
-            return False
+            return None
         try:
+            signal.pidfd_send_signal(descriptor, signal.SIGSTOP)
+            until(lambda: state_of(self.pid) in "TZX", f"that {self} stands still")
+            role = role_of(self.pid) if state_of(self.pid) == "T" else None
             signal.pidfd_send_signal(descriptor, signal.SIGKILL)
-        except ProcessLookupError:
-            return False
+        except (ProcessLookupError, FileNotFoundError):
+            return None
         finally:
             os.close(descriptor)
-        return True
+        return role
+
+
+def state_of(pid: int) -> str:
+    """The process's state (proc_pid_stat(5)); X once it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return "X"
 
 
 def role_of(pid: int) -> str:

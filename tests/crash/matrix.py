@@ -177,8 +177,8 @@ def scenario_random(launch: Launch, hit: Hit) -> None:
         launch.release()
     time.sleep(dice.random() * (ENDING if late else LAUNCHING))
     found = [process for process in launch.processes() if process.role != "other"]
-    if found and (process := dice.choice(found)).kill():
-        launch.struck = process.role
+    if found:
+        launch.struck = dice.choice(found).kill()
     runs.wait()
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.crash.launch import Process
 from tests.crash.matrix import plain
 from tests.crash.truth import Facts, wrong_end
 from tests.private_manager.manager import UserManager
@@ -57,6 +60,17 @@ def test_steps_of_a_scope(user_manager: UserManager) -> None:
     verdicts = matrix("--launcher", "scope", "--every", "3", "--random", "30")
     assert not wrong(verdicts)
     assert {role for role, _what in steps_hit(verdicts)} >= {"cli", "systemd-run", "supervisor"}
+
+
+def test_who_was_killed_is_found_out_at_last(tmp_path: Path) -> None:
+    """A process that has become another since it was found dies as what it is now, and one that is gone not at all."""
+    command = tmp_path / "crashpoint-command"
+    command.symlink_to("/bin/sleep")
+    with subprocess.Popen([command, "1000"]) as process:
+        found = Process(process.pid, "child")
+        assert found.kill() == "command"
+        assert process.wait() == -signal.SIGKILL
+    assert found.kill() is None
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,10 @@ missing=()
 for tool in "${!package_of[@]}"; do
   PATH=$PATH:/usr/sbin:/sbin command -v "$tool" >/dev/null || missing+=("${package_of[$tool]}")
 done
+# headers come apart from what they belong to: the C library, and Debian's Python
+[[ -e /usr/include/stdlib.h ]] || missing+=(libc6-dev)
+headers=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("include"))')
+[[ -e $headers/Python.h || $headers != /usr/include/* ]] || missing+=(python3-dev)
 has_pystemd() { "$venv/bin/python" -c 'import pystemd.dbuslib' 2>/dev/null; }
 has_pystemd || pkg-config --exists libsystemd 2>/dev/null || missing+=(libsystemd-dev)
 

@@ -184,6 +184,7 @@ def test_without_permission(monkeypatch: pytest.MonkeyPatch) -> None:
         with as_somebody():
             tool = Inside(folder, monkeypatch)
             complain("")  # whatever is imported late is not to be read by that user
+            monkeypatch.chdir(folder)  # nor the settings in a checkout of root's own
             put(tool, GOOD, record(GOOD))
             put(tool, BAD, record(BAD)).chmod(0)
             done = tool("status")

@@ -119,7 +119,7 @@ OFFERED: list[tuple[str, list[str] | set[str]]] = [
     ("gravscope wait --t", {"--timeout"}),
     ("gravscope wait --", {"--timeout", "--ready", "--json", "--help"}),
     ("gravscope wait -- --", set()),
-    ("gravscope units install --d", {"--dry-run"}),
+    ("gravscope units install --dry", {"--dry-run"}),
     ("gravscope completion ", {"bash", "zsh", "fish"}),
     ("gravscope nonsense ", set()),
 ]

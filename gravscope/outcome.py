@@ -64,8 +64,7 @@ class Evidence:
     oom_above: str | None = None
     """A cgroup above the job's, such as its slice, whose own limit ran out meanwhile."""
     oomd: bool = False
-    earlyoom: bool = False
-    """systemd-oomd or earlyoom said that they killed it."""
+    """systemd-oomd said that it killed it."""
     unit_result: str | None = None
     """The unit's Result, such as oom-kill, where the manager still knows it."""
     peak_memory: int | None = None
@@ -180,13 +179,12 @@ def _cancel(evidence: Evidence) -> Outcome | None:
 
 
 def _helpers(evidence: Evidence) -> Outcome | None:
-    """systemd-oomd sends SIGKILL and leaves oom_kill alone, earlyoom begins with SIGTERM (systemd #23606)."""
+    """systemd-oomd sends SIGKILL and leaves oom_kill alone (systemd #23606). earlyoom, which begins with SIGTERM, says
+    so only in the system's journal, which not every user may read: what it ends was ended by a signal."""
     if evidence.exit_code == 0:
         return None
     if evidence.oomd:
         return Outcome(OOM_KILLED, "killed by systemd-oomd: the machine was short of memory")
-    if evidence.earlyoom:
-        return Outcome(OOM_KILLED, "killed by earlyoom: the machine was short of memory")
     if evidence.unit_result == "oom-kill":
         return Outcome(OOM_KILLED, "the service manager reports oom-kill for its unit")
     return None

@@ -36,7 +36,6 @@ FACTS = st.fixed_dictionaries(
         "oom_own": st.booleans(),
         "oom_above": st.none() | st.just("gravscope.slice"),
         "oomd": st.booleans(),
-        "earlyoom": st.booleans(),
         "unit_result": st.sampled_from([None, "success", "oom-kill", "signal", "exit-code", "timeout", "core-dump"]),
         "peak_memory": SIZES,
         "mem_max": SIZES,
@@ -103,7 +102,7 @@ def test_an_end_that_nobody_saw_gets_no_exit_status(facts: dict[str, Any]) -> No
 @given(EVIDENCE)
 def test_oom_killed_needs_a_witness(facts: dict[str, Any]) -> None:
     """Trap 28: without counters, a watch, a helper's word or the unit's Result no peak makes a job oom-killed."""
-    facts.update(oom_kills=0, watch_kill=None, oomd=False, earlyoom=False)
+    facts.update(oom_kills=0, watch_kill=None, oomd=False)
     assume(facts["unit_result"] != "oom-kill")
     assert decide(Evidence(**facts)).state != outcome.OOM_KILLED
 

@@ -41,15 +41,15 @@ class Process:
     def kill(self) -> str | None:
         """SIGKILL to just this process; the role in which it died, None if it has ended meanwhile.
 
-        It is held still first: what was the supervisor's child when it was found may be the command by now.
+        It is held still first: what was the supervisor's child when it was found may be the command by now. As often as
+        it takes: when its process group becomes an orphan the kernel lets it go on (setpgid(2)).
         """
         try:
             descriptor = os.pidfd_open(self.pid)
         except ProcessLookupError:
             return None
         try:
-            signal.pidfd_send_signal(descriptor, signal.SIGSTOP)
-            until(lambda: state_of(self.pid) in "TZX", f"that {self} stands still")
+            until(lambda: is_still(self.pid, descriptor), f"that {self} stands still")
             role = role_of(self.pid) if state_of(self.pid) == "T" else None
             signal.pidfd_send_signal(descriptor, signal.SIGKILL)
         except (ProcessLookupError, FileNotFoundError):
@@ -65,6 +65,14 @@ def state_of(pid: int) -> str:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
         return "X"
+
+
+def is_still(pid: int, descriptor: int) -> bool:
+    """Whether a process does nothing any more; told to stop, if not. Raises ProcessLookupError once it is reaped."""
+    if state_of(pid) in "TZX":
+        return True
+    signal.pidfd_send_signal(descriptor, signal.SIGSTOP)
+    return False
 
 
 def role_of(pid: int) -> str:

@@ -8,11 +8,14 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.crash import launch
 from tests.crash.launch import Process
 from tests.crash.matrix import plain
 from tests.crash.truth import Facts, wrong_end
@@ -62,15 +65,41 @@ def test_steps_of_a_scope(user_manager: UserManager) -> None:
     assert {role for role, _what in steps_hit(verdicts)} >= {"cli", "systemd-run", "supervisor"}
 
 
+@contextmanager
+def killed_at_last(argv: list[str]) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that does not outlive the block."""
+    with subprocess.Popen(argv) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
 def test_who_was_killed_is_found_out_at_last(tmp_path: Path) -> None:
     """A process that has become another since it was found dies as what it is now, and one that is gone not at all."""
     command = tmp_path / "crashpoint-command"
     command.symlink_to("/bin/sleep")
-    with subprocess.Popen([command, "1000"]) as process:
+    with killed_at_last([str(command), "1000"]) as process:
         found = Process(process.pid, "child")
         assert found.kill() == "command"
         assert process.wait() == -signal.SIGKILL
     assert found.kill() is None
+
+
+def test_who_is_let_go_on_is_stopped_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel lets a stopped process go on when its group becomes an orphan: it is killed all the same."""
+    really, continued = launch.state_of, []
+
+    def orphaned_once(pid: int) -> str:
+        if really(pid) == "T" and not continued:
+            continued.append(pid)
+            os.kill(pid, signal.SIGCONT)
+        return really(pid)
+
+    monkeypatch.setattr(launch, "state_of", orphaned_once)
+    with killed_at_last(["sleep", "1000"]) as process:
+        assert Process(process.pid, "command").kill() == "other"
+        assert continued == [process.pid]
 
 
 @pytest.mark.parametrize(

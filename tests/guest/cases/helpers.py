@@ -92,7 +92,9 @@ class Tmux:
         self.command = ["tmux", "-S", str(folder / "tmux")]
         self.unit = f"tmux-{re.sub('[^a-z]', '', folder.name)}-{os.urandom(4).hex()}.scope"
         scope = ["systemd-run", "--user", "--scope", "--quiet", f"--unit={self.unit}"]
-        start = [*self.command, "-f", "/dev/null", "new-session", "-d", "-s", "work", "-x", "200", "bash --norc"]
+        # as it was in the incident: a tmux that finds the user's bus may put each pane into a scope (Debian 13)
+        start = ["env", "-uXDG_RUNTIME_DIR", "-uDBUS_SESSION_BUS_ADDRESS", *self.command, "-f", "/dev/null"]
+        start += ["new-session", "-d", "-s", "work", "-x", "200", "bash --norc"]
         subprocess.run([*scope, *(f"-p{limit}" for limit in limits), *start], env=environ, check=True, timeout=60)
         self.pid = int(self.answer("display-message", "-p", "#{pid}"))
 

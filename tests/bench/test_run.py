@@ -72,6 +72,7 @@ def test_without_a_user_manager(disk: Path) -> None:
     assert found["broken"] == {}
     assert found["samples"].keys() == {"launches", "run_session"}
     reasons = [found["left_out"][key] for key in ("run_scope", "submit", "cancel")]
-    assert all("systemd-run" in reason for reason in reasons)
+    missing = "systemd-run" if os.geteuid() == 0 else "needs root"  # for a manager of the benchmark's own
+    assert all(missing in reason for reason in reasons)
     assert found["left_out"]["guard"] == "not asked for"
     assert text.count("| not measured |") == len(GOALS) - 1

@@ -48,11 +48,13 @@ def test_survives_the_end_of_its_terminal(gravscope: Gravscope) -> None:
     if pid == 0:
         os.chdir(gravscope.folder)
         signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whatever pytest was started with, such as nohup
-        line = f'{sys.executable} -m gravscope run -n hup --launcher session -- bash -c "{script}"; sleep 1000'
+        line = f'{sys.executable} -m gravscope run -n hup --launcher session -- bash -c "{script}"; exec sleep 1000'
         os.execve("/bin/bash", ["bash", "-ic", line], gravscope.environ)
     until(lambda: gravscope.jobs_dir.exists() and any(r["state"] == "running" for r in gravscope.records()), "the job")
+    # not before: bash forgets a SIGHUP that comes between a command's end and the next one's exec
+    until(lambda: Path(f"/proc/{pid}/comm").read_text() == "sleep\n", "what the shell does next")
     os.close(terminal)  # the line drops: the kernel sends SIGHUP to the session
-    os.waitpid(pid, 0)
+    until(lambda: os.waitpid(pid, os.WNOHANG)[0], "the end of what was at the terminal")
     (record,) = gravscope.records()
     assert alive(record["pid"])
     mark.touch()

@@ -20,7 +20,7 @@ class Facts:
     ran: bool
     """The command was exec'd."""
     done: bool
-    """The command came to its own end, exit status 3."""
+    """The command said that it ends by itself, which it does a moment later with exit status 3."""
 
 
 def wrong_end(facts: Facts, record: Mapping[str, Any] | None) -> str | None:
@@ -40,11 +40,12 @@ def possible_states(facts: Facts) -> set[str]:
     """The states that are true, or at least admit that it is not known."""
     unknown = {"lost"} if facts.victim == "supervisor" else set()
     cancelled = {"cancelled"} if facts.cancelled else set()
+    killed = {"killed"} if facts.victim == "command" else set()
     if facts.done:
         # a cancel that comes while the command is ending by itself is too late; but without a supervisor nobody knows
-        return {"failed"} | unknown | (cancelled if unknown else set())
+        return {"failed"} | killed | unknown | (cancelled if unknown else set())
     if facts.ran:
-        return cancelled | unknown | ({"killed"} if facts.victim == "command" else set())
+        return cancelled | unknown | killed
     return {"never-started"} | cancelled | unknown
 
 

@@ -56,10 +56,6 @@ class Store(JobsFolder):
         others = (job_id for job_id in ids if job_id not in locked)
         return live + heapq.nlargest(max(0, count - len(live)), others, key=order_of)
 
-    def locked_ids(self) -> set[str]:
-        """The ids that have a lock: every job that lives is among them."""
-        return {name[:-5] for name in self._names() if name.endswith(".lock")}
-
     def _names(self) -> list[str]:
         try:
             return [name for name in os.listdir(self.jobs_dir) if not name.startswith(".")]  # noqa: PTH208 (100,000 names)

@@ -35,12 +35,23 @@ def until(condition: Callable[[], T], what: str = "the condition", patience: flo
     return value
 
 
+def state_of(pid: int) -> str:
+    """One letter, see proc_pid_stat(5): S for a process that sleeps, T for one that is stopped, Z for one that has
+    ended; X once it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return "X"
+
+
 def alive(pid: int) -> bool:
     """True for a process that runs; a zombie does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
+    return state_of(pid) not in "ZX"
+
+
+def locked_ids(jobs_dir: Path) -> set[str]:
+    """The ids that have a lock: every job that lives is among them."""
+    return {path.stem for path in jobs_dir.glob("*.lock")}
 
 
 def clean_environment() -> dict[str, str]:

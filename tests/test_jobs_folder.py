@@ -12,6 +12,7 @@ import pytest
 from gravscope.errors import StoreError
 from gravscope.jobs_folder import JobsFolder, make_private_folder
 from gravscope.stamp import stamp
+from tests.support import locked_ids
 
 STAMP = "20260101_120000"
 # half past two in Berlin on the night in October when that comes twice, in seconds since 1970
@@ -28,7 +29,7 @@ def test_the_first_id_of_a_second_has_no_number(folder: JobsFolder) -> None:
     """NAME_YYYYmmdd_HHMMSS, then _2 and _3 where that second is taken; each with a lock that is its own."""
     taken = [folder.reserve("fit", STAMP) for _ in range(3)]
     assert [one.job_id for one in taken] == ["fit_20260101_120000", "fit_20260101_120000_2", "fit_20260101_120000_3"]
-    assert {path.stem for path in folder.jobs_dir.glob("*.lock")} == {one.job_id for one in taken}
+    assert locked_ids(folder.jobs_dir) == {one.job_id for one in taken}
     assert len({os.fstat(one.lock_fd).st_ino for one in taken}) == 3
     for one in taken:
         os.close(one.lock_fd)

@@ -17,6 +17,7 @@ from gravscope.ids import check_name, name_of, order_of
 from gravscope.jobs_folder import make_private_folder
 from gravscope.model import Cancel, CancelRequest, CancelStep, JobRecord
 from gravscope.store import Store, each_readable, read_record
+from tests.support import locked_ids
 
 STAMP = "20260101_120000"
 
@@ -71,12 +72,12 @@ def test_ids_are_newest_first(store: Store) -> None:
     (store.jobs_dir / "x_20270101_000000.lock").touch()
     (store.jobs_dir / "x_20270101_000000.json.bak").touch()
     assert store.ids() == ORDER
-    assert store.locked_ids() == {"x_20270101_000000"}
+    assert locked_ids(store.jobs_dir) == {"x_20270101_000000"}
 
 
 def test_no_folder_means_no_jobs(store: Store) -> None:
     """Where nothing was ever started there is nothing, and that is no error; a file in its place is one."""
-    assert (store.ids(), store.locked_ids()) == ([], set())
+    assert (store.ids(), locked_ids(store.jobs_dir)) == ([], set())
     store.jobs_dir.parent.mkdir()
     store.jobs_dir.touch()
     with pytest.raises(StoreError, match="Not a directory"):
@@ -227,7 +228,7 @@ def test_the_latest_are_what_a_sorted_list_begins_with(
         store.record_path(job_id).touch()
         if live:
             store.lock_path(job_id).touch()
-    ids, locked = store.ids(), store.locked_ids()
+    ids, locked = store.ids(), locked_ids(store.jobs_dir)
     live_ids = [job_id for job_id in ids if job_id in locked]
     others = [job_id for job_id in ids if job_id not in locked]
     for wanted in (0, 1, 5, 20):

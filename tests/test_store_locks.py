@@ -16,7 +16,7 @@ from gravscope import files
 from gravscope.errors import StoreError
 from gravscope.model import JobRecord
 from gravscope.store import Store
-from tests.support import REPOSITORY, until
+from tests.support import REPOSITORY, locked_ids, until
 
 STAMP = "20260101_120000"
 RUNNERS, EACH = 8, 12
@@ -97,14 +97,14 @@ def test_no_id_is_given_twice(store: Store, spawn: Callable[..., subprocess.Pope
     count = RUNNERS * EACH
     stem = "fit_20260101_120000"
     assert sorted(ids) == sorted([stem] + [f"{stem}_{number}" for number in range(2, count + 1)])
-    assert store.locked_ids() == set(ids)
+    assert locked_ids(store.jobs_dir) == set(ids)
     assert all(store.in_charge(job_id) for job_id in ids)
 
 
 def test_a_job_of_nobody_has_nobody_in_charge(store: Store) -> None:
     """Neither without a lock file, nor with one that nobody holds; and looking makes none."""
     assert not store.in_charge("gone")
-    assert store.locked_ids() == set()
+    assert locked_ids(store.jobs_dir) == set()
     store.lock_path("left").touch()
     assert not store.in_charge("left")
 

@@ -18,7 +18,7 @@ import pytest
 from gravscope import files
 from gravscope.actions.cancel import Ladder, cancel
 from gravscope.store import Store
-from tests.support import Gravscope, alive, until
+from tests.support import Gravscope, alive, state_of, until
 
 DEAF = "trap '' TERM; echo ready; while :; do sleep 0.1; done"
 # a child in a session of its own, and a grandchild orphaned by a double fork
@@ -109,7 +109,7 @@ def test_a_stopped_job_ends(gravscope: Gravscope) -> None:
     job = gravscope.start("-n", "stopped", "--", "sleep", "1000")
     pid = gravscope.record(job)["pid"]
     os.kill(pid, signal.SIGSTOP)
-    until(lambda: Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T", "it stands still")
+    until(lambda: state_of(pid) == "T", "it stands still")
     assert gravscope("cancel", job).returncode == 0
     assert steps(gravscope.record(job)) == ["SIGTERM to the process group"]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import Gravscope, ManagedGravscope, alive, until
+from tests.support import Gravscope, ManagedGravscope, alive, state_of, until
 from tests.terminal import Screen, screen_for, waiting
 from tests.vim import use_vim
 
@@ -50,11 +50,6 @@ def numbered(gravscope: Gravscope) -> Path:
     path = gravscope.folder / "numbers"
     path.write_text("".join(f"line {number}\n" for number in range(1, 201)))
     return path
-
-
-def state_of(pid: int) -> str:
-    """The state of a process, as ps(1) shows it."""
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def is_running(gravscope: Gravscope, count: int = 1) -> bool:

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.others import OF_THE_STRANGER, STRANGER, Other, one_line, removed, session
-from tests.support import ManagedGravscope, alive, until
+from tests.support import ManagedGravscope, alive, state_of, until
 
 
 def attempts(job: str) -> list[tuple[str, ...]]:
@@ -108,11 +108,6 @@ def test_a_planted_record_ends_nobody(
         for words in () if older else attempts(name):
             assert f"is owned by {OF_THE_STRANGER}, and not believed" in one_line(owner(*words), 6)
         assert owner("status").stderr.count("not believed") == 3
-
-
-def state_of(pid: int) -> str:
-    """One letter, see proc(5): S for a process that sleeps, T for one that is stopped, Z for one that has ended."""
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def claim(pid: int, path: Path, *, older: bool) -> dict[str, object]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -20,11 +19,6 @@ def tool(request: pytest.FixtureRequest) -> Gravscope:
     """The command line, once with sessions and once with scopes."""
     found: Gravscope = request.getfixturevalue("gravscope" if request.param == "session" else "managed")
     return found
-
-
-def states(pid: int) -> str:
-    """The state of a process, as ps shows it."""
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def test_pause_and_resume(tool: Gravscope) -> None:

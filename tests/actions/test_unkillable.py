@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import REPOSITORY, Gravscope, ManagedGravscope, alive, until
+from tests.support import REPOSITORY, Gravscope, ManagedGravscope, alive, state_of, until
 
 HUNG_DISK = REPOSITORY / "tests" / "hung_disk.py"
 GRACE = 0.3
@@ -63,11 +63,6 @@ def plug() -> Iterator[Callable[..., HungDisk]]:
         subprocess.run([*before, "umount", "-l", str(disk.folder)], check=True)
 
 
-def state(pid: int) -> str:
-    """Its state, as ps(1) shows it."""
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-
-
 def steps(record: dict[str, Any]) -> list[str]:
     """The rungs that were climbed."""
     return [step["step"] for step in record["cancel"]["steps"]]
@@ -103,7 +98,7 @@ def test_uninterruptible_sleep(gravscope: Gravscope, plug: Callable[..., HungDis
     pid = gravscope.record(job)["pid"]
     disk.hear("asked")
     done, took = cancelled(gravscope, job, "--grace", f"{GRACE}s")
-    assert state(pid) == "D"
+    assert state_of(pid) == "D"
     assert (done.returncode, done.stdout) == (1, "")
     assert f"{job}: still there after SIGKILL: {pid} (state D)" in done.stderr
     assert took < GRACE + 2 + SLACK
@@ -126,7 +121,7 @@ def test_uninterruptible_sleep_in_a_scope(managed: ManagedGravscope, plug: Calla
     pid = managed.record(job)["pid"]
     disk.hear("asked")
     done, took = cancelled(managed, job)
-    assert state(pid) == "D"
+    assert state_of(pid) == "D"
     assert done.returncode == 1
     assert f"{job}: still there after SIGKILL: {pid} (state D)" in done.stderr
     assert took < GRACE + 2 + SLACK
@@ -181,7 +176,7 @@ def test_a_stopped_supervisor(gravscope: Gravscope) -> None:
     job = gravscope.start("-n", "x", "--", "sleep", "1000")
     supervisor = gravscope.record(job)["supervisor_pid"]
     os.kill(supervisor, signal.SIGSTOP)
-    until(lambda: state(supervisor) == "T", "it stands still")
+    until(lambda: state_of(supervisor) == "T", "it stands still")
     assert gravscope("cancel", job).stdout == f"{job}: cancelled by SIGTERM to the process group\n"
     assert gravscope.record(job)["signal"] == signal.SIGTERM
 
@@ -192,7 +187,7 @@ def test_stopped_and_deaf(gravscope: Gravscope) -> None:
     assert gravscope("wait", job, "--ready", "ready").returncode == 0
     pid = gravscope.record(job)["pid"]
     os.kill(pid, signal.SIGSTOP)
-    until(lambda: state(pid) == "T", "it stands still")
+    until(lambda: state_of(pid) == "T", "it stands still")
     done, took = cancelled(gravscope, job, "--grace", f"{GRACE}s")
     assert re.fullmatch(rf"{job}: cancelled by SIGTERM .*, then SIGKILL to the process group\n", done.stdout)
     assert took < GRACE + 2 + SLACK

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.support import REPOSITORY, until
+from tests.support import REPOSITORY, state_of, until
 
 HERE = Path(__file__).resolve().parent
 LAUNCHERS = ("setsid", "nohup", "systemd-run")
@@ -57,14 +57,6 @@ class Process:
         finally:
             os.close(descriptor)
         return role
-
-
-def state_of(pid: int) -> str:
-    """The process's state (proc_pid_stat(5)); X once it is gone."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return "X"
 
 
 def is_still(pid: int, descriptor: int) -> bool:

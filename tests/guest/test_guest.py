@@ -10,10 +10,11 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from tests.support import until
 
 from .machine import HERE, Unavailable, install_what_is_missing
 
@@ -52,14 +53,6 @@ def guest_can_run() -> None:
         install_what_is_missing()
     except Unavailable as reason:
         pytest.skip(str(reason))
-
-
-def until(condition: Callable[[], object], what: str, seconds: float = 60) -> None:
-    """Wait for condition; fail, naming it, after so many seconds."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
-        time.sleep(0.05)
 
 
 def processes_with(word: str) -> list[str]:

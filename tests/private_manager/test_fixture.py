@@ -8,12 +8,12 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import pytest
+
+from tests.support import alive, until
 
 from .manager import CHECKOUT, TEST_USER, UserManager, cgroup2_mount, private_manager
 
@@ -22,22 +22,6 @@ WHERE = "echo $(sed -n s,^0::,,p /proc/self/cgroup) $HOME $(readlink /proc/self/
 SCOPE = ("systemd-run", "--user", "--scope", "--quiet", "--collect", "-p", "Delegate=yes")
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="a private user manager needs root")
-
-
-def until(condition: Callable[[], object], what: str, seconds: float = 60) -> None:
-    """Wait for condition; fail, naming it, after so many seconds."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
-        time.sleep(0.02)
-
-
-def alive(pid: int) -> bool:
-    """Does pid still run (a zombie does not)?"""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in {"Z", "X"}
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 def tmpfs_mounts() -> set[str]:

@@ -19,14 +19,6 @@ from .helpers import GuestGravscope
 WITHIN = 60.0
 
 
-def until(condition: Callable[[], object], what: str, within: float = WITHIN) -> None:
-    """Wait for condition; fail, naming it, after so many seconds."""
-    deadline = time.monotonic() + within
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {within:.0f} s: {what}"
-        time.sleep(0.1)
-
-
 def output_of(*command: str) -> str:
     """What a command prints, which must succeed."""
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=WITHIN)

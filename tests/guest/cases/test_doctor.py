@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.doctor_output import MACHINES_OWN, expected, masked, statuses
-from tests.support import REPOSITORY
+from tests.support import REPOSITORY, until
 
-from .conftest import output_of, until
+from .conftest import output_of
 
 GRAVSCOPE = [sys.executable, "-m", "gravscope"]
 LEFT_OPEN = MACHINES_OWN | {"controllers", "io-cpuset"}

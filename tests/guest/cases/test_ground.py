@@ -9,7 +9,9 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from .conftest import output_of, until
+from tests.support import until
+
+from .conftest import output_of
 
 SCOPE = ("systemd-run", "--user", "--scope", "--quiet", "-p", "MemorySwapMax=0")
 OWN_CGROUP = "cg=/sys/fs/cgroup$(cut -d: -f3 /proc/self/cgroup)"

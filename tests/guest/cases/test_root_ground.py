@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from .conftest import OpenSession, output_of, until, user_manager_runs
+from tests.support import until
+
+from .conftest import OpenSession, output_of, user_manager_runs
 
 pytestmark = pytest.mark.as_root
 

@@ -39,7 +39,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from gravscope import guard
     from gravscope.api import Job, jobs, submit
-    from gravscope.errors import (
+    from gravscope.base.errors import (
         GravscopeError,
         NoSuchJobError,
         RefusedError,
@@ -48,8 +48,8 @@ if TYPE_CHECKING:
         UsageError,
         WaitTimeoutError,
     )
-    from gravscope.model import JobRecord
-    from gravscope.spec import Limits
+    from gravscope.records.model import JobRecord
+    from gravscope.records.spec import Limits
 else:
 
     def __getattr__(name: str) -> object:

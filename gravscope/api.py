@@ -22,14 +22,14 @@ from itertools import groupby
 from pathlib import Path
 from typing import TypeVar
 
-from gravscope.actions.cancel import cancel
-from gravscope.actions.launch import launch
-from gravscope.actions.logs import read_log
-from gravscope.actions.owner import look
-from gravscope.actions.settle import live_records, settled
-from gravscope.actions.spec import Typed, TypedLimits, make_limits, make_spec
-from gravscope.actions.wait import exit_status, wait
-from gravscope.errors import (
+from gravscope.actions.control.cancel import cancel
+from gravscope.actions.launch.launch import launch
+from gravscope.actions.launch.spec import Typed, TypedLimits, make_limits, make_spec
+from gravscope.actions.look.logs import read_log
+from gravscope.actions.look.owner import look
+from gravscope.actions.look.settle import live_records, settled
+from gravscope.actions.look.wait import exit_status, wait
+from gravscope.base.errors import (
     GravscopeError,
     NoSuchJobError,
     RefusedError,
@@ -38,13 +38,13 @@ from gravscope.errors import (
     UsageError,
     WaitTimeoutError,
 )
-from gravscope.host import given_environment
-from gravscope.ids import name_of, order_of
-from gravscope.model import JobRecord, OomPolicy, State
-from gravscope.project import here
-from gravscope.quantity import INFINITY, parse_duration
-from gravscope.spec import LAUNCHERS, OOM_POLICIES, LauncherChoice, Limits
-from gravscope.store import Store
+from gravscope.base.quantity import INFINITY, parse_duration
+from gravscope.records.ids import name_of, order_of
+from gravscope.records.model import JobRecord, OomPolicy, State
+from gravscope.records.spec import LAUNCHERS, OOM_POLICIES, LauncherChoice, Limits
+from gravscope.records.store import Store
+from gravscope.settings.project import here
+from gravscope.systemd.host import given_environment
 
 __all__ = [
     "GravscopeError",
@@ -134,13 +134,13 @@ class Job:
 
     def pause(self) -> JobRecord:
         """Lets it stand still, keeping its memory; its record once it does. Raises RefusedError if it has ended."""
-        from gravscope.actions.pause import pause  # noqa: PLC0415 (nothing that starts a job needs it)
+        from gravscope.actions.control.pause import pause  # noqa: PLC0415 (nothing that starts a job needs it)
 
         return pause(self._store, self.id)
 
     def resume(self) -> JobRecord:
         """Lets it go on; its record once it does. Raises RefusedError if it has ended."""
-        from gravscope.actions.pause import resume  # noqa: PLC0415
+        from gravscope.actions.control.pause import resume  # noqa: PLC0415
 
         return resume(self._store, self.id)
 
@@ -150,7 +150,7 @@ class Job:
         Raises RefusedError if it has ended, or uses more by now: with `force`, it is slowed down or killed at once.
         Raises UnsupportedError for what nobody can hold here.
         """
-        from gravscope.actions.limit import limit  # noqa: PLC0415
+        from gravscope.actions.control.limit import limit  # noqa: PLC0415
 
         if limits == Limits():
             raise UsageError("limits: there is none to change", 'give some, such as Limits(mem_high="8G")')
@@ -178,7 +178,7 @@ class Job:
 
         Raises RefusedError while it still lives, and the errors of `submit`.
         """
-        from gravscope.actions.rerun import spec_of_rerun  # noqa: PLC0415
+        from gravscope.actions.launch.rerun import spec_of_rerun  # noqa: PLC0415
 
         with _words_of_python():
             changes = Typed(

@@ -7,8 +7,8 @@ import textwrap
 
 from gravscope import __version__
 from gravscope.cli.app import app
-from gravscope.cli.tree import COMMAND, Command, Option, Value, read
-from gravscope.settings import SETTINGS, variable_of
+from gravscope.cli.command_tree import COMMAND, Command, Option, Value, read
+from gravscope.settings.known import SETTINGS, variable_of
 
 DESCRIPTION = """
 gravscope starts heavy jobs on a Linux machine, each in a place of its own with memory limits, so that none of them

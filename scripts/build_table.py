@@ -1,4 +1,4 @@
-"""Makes gravscope/cli/table.py of the command line: python scripts/build_table.py. With --print, it is only printed."""
+"""Makes gravscope/cli/fast/table.py of the command line: python scripts/build_table.py. --print only prints it."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from types import SimpleNamespace
 from typing import Any
 
 # whatever is in its place, an unfinished edit included, is not looked at
-sys.modules["gravscope.cli.table"] = SimpleNamespace(COMMANDS={})  # type: ignore[assignment]
+sys.modules["gravscope.cli.fast.table"] = SimpleNamespace(COMMANDS={})  # type: ignore[assignment]
 
 import typer  # noqa: E402
 
-from gravscope.cli import quick  # noqa: E402
 from gravscope.cli.app import COMMANDS, app  # noqa: E402
-from gravscope.cli.quick import MANY, ONE, OPTIONAL, SOME, TEXT, TEXTS  # noqa: E402
+from gravscope.cli.fast import parser  # noqa: E402
+from gravscope.cli.fast.parser import MANY, ONE, OPTIONAL, SOME, TEXT, TEXTS  # noqa: E402
 
-HEAD = '''"""The command line as `gravscope.cli.quick` reads it. Made by scripts/build_table.py; not to be edited."""
+HEAD = '''"""The command line as `cli.fast.parser` reads it. Made by scripts/build_table.py; not to be edited."""
 
 from __future__ import annotations
 
@@ -62,7 +62,9 @@ def _names(option: Any) -> list[tuple[str, Any]]:  # noqa: ANN401
     """Every name of an option, with what it means by that. Raises NotImplementedError for what only Typer knows how to
     do."""
     if option.callback or option.envvar or option.required or option.nargs != 1:
-        raise NotImplementedError(f"{option.name}: gravscope.cli.quick would pass its callback, variable or need by")
+        raise NotImplementedError(
+            f"{option.name}: gravscope.cli.fast.parser would pass its callback, variable or need by"
+        )
     if option.is_flag:
         return [(name, True) for name in option.opts] + [(name, False) for name in option.secondary_opts]
     if option.type.name == "choice":
@@ -73,7 +75,7 @@ def _names(option: Any) -> list[tuple[str, Any]]:  # noqa: ANN401
     elif option.type.name == "str":
         kind = TEXTS if option.multiple else TEXT
     else:
-        raise NotImplementedError(f"{option.name}: gravscope.cli.quick knows no {option.type.name}")
+        raise NotImplementedError(f"{option.name}: gravscope.cli.fast.parser knows no {option.type.name}")
     return [(name, kind) for name in option.opts]
 
 
@@ -82,4 +84,4 @@ if __name__ == "__main__":
     if "--print" in sys.argv[1:]:
         print(text, end="")
     else:
-        Path(quick.__file__).with_name("table.py").write_text(text, encoding="utf-8")
+        Path(parser.__file__).with_name("table.py").write_text(text, encoding="utf-8")

@@ -123,7 +123,7 @@ class Gravscope:
     def ended(self, job_id: str) -> dict[str, Any]:
         """The record once it says that the job has ended, and its supervisor, which removes what stood beside it, is
         gone as well."""
-        from gravscope import proc  # noqa: PLC0415 (collection does not need it)
+        from gravscope.linux import proc  # noqa: PLC0415 (collection does not need it)
 
         record = until(lambda: found if (found := self.record(job_id))["ended"] is not None else {}, f"end of {job_id}")
         supervisor = record["supervisor_pid"], record["supervisor_start_ticks"]
@@ -145,7 +145,7 @@ class Gravscope:
                 self._end(record)
 
     def _end(self, record: dict[str, Any]) -> None:
-        from gravscope import proc  # noqa: PLC0415 (collection does not need it)
+        from gravscope.linux import proc  # noqa: PLC0415 (collection does not need it)
 
         for pid, ticks in (("supervisor_pid", "supervisor_start_ticks"), ("pid", "start_ticks")):
             if isinstance(record.get(pid), int) and isinstance(record.get(ticks), int):

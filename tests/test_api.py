@@ -28,11 +28,11 @@ from gravscope import (
     UsageError,
     WaitTimeoutError,
     jobs,
-    proc,
     submit,
 )
 from gravscope.launchers import start
-from gravscope.store import Store
+from gravscope.linux import proc
+from gravscope.records.store import Store
 from tests.support import REPOSITORY, Gravscope, ManagedGravscope
 
 GIB = 2**30
@@ -370,7 +370,7 @@ def test_a_scope_is_nobodys_child(managed: ManagedGravscope) -> None:
     """A program that started a job in a scope has no child by it, neither while the job runs nor afterwards."""
     code = """
 import os, warnings
-from gravscope import proc, submit
+from gravscope.linux import proc, submit
 warnings.simplefilter("error")
 job = submit(["sleep", "1000"], launcher="scope")
 print(job.record.unit == f"gravscope-{job.id}.scope", proc.children(os.getpid()))

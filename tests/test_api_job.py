@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from gravscope import GravscopeError, Limits, RefusedError, UnsupportedError, UsageError, proc, submit
+from gravscope import GravscopeError, Limits, RefusedError, UnsupportedError, UsageError, submit
+from gravscope.linux import proc
 from tests.support import Gravscope, ManagedGravscope, until
 from tests.test_api import here, in_python
 from tests.webhook import Receiver, serving

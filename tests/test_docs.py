@@ -15,8 +15,9 @@ from typing import get_args, get_origin, get_type_hints
 
 import pytest
 
-from gravscope import errors, model
+from gravscope.base import errors
 from gravscope.guard import MESSAGE
+from gravscope.records import model
 from tests.support import REPOSITORY
 
 READMES = [REPOSITORY / "README.md", REPOSITORY / "README.ja.md"]
@@ -226,7 +227,7 @@ def test_documented_choices_are_right() -> None:
 
 
 def test_schema_is_the_generated_one() -> None:
-    """docs/record.schema.json is what gravscope.model generates."""
+    """docs/record.schema.json is what gravscope.records.model generates."""
     assert SCHEMA.read_text() == json.dumps(model.record_schema(), indent=2) + "\n"
 
 

@@ -20,8 +20,8 @@ import jsonschema
 import msgspec
 import pytest
 
-from gravscope import model
 from gravscope.guard import MESSAGE
+from gravscope.records import model
 from tests.support import PATIENCE, REPOSITORY, Gravscope, until
 from tests.test_docs import READMES, SCHEMA, blocks
 

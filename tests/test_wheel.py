@@ -12,8 +12,8 @@ import pytest
 
 from gravscope import __version__
 from gravscope.cli.app import app
+from gravscope.cli.command_tree import read
 from gravscope.cli.completion import Shell, script
-from gravscope.cli.tree import read
 from tests.support import REPOSITORY, clean_environment
 
 # what pip says where there is no package index to be had

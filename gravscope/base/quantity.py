@@ -9,14 +9,14 @@ from __future__ import annotations
 import os
 import re
 
-from gravscope.errors import UsageError
+from gravscope.base.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final, Literal
 
     Size = int | Literal["infinity"]
-else:  # `gravscope.model`, which reads records, says it once more
+else:  # `gravscope.records.model`, which reads records, says it once more
     Size = int | str
 INFINITY: Final = "infinity"
 

@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from gravscope.actions.signs import is_worth_a_look
+from gravscope.base.redact_hint import is_worth_a_look
 
-if TYPE_CHECKING:  # the standard library alone is what `gravscope.actions.telling` has
-    from gravscope.model import JobRecord
+if TYPE_CHECKING:  # the standard library alone is what `gravscope.notify.send` has
+    from gravscope.records.model import JobRecord
 
 HIDDEN = "***"
 

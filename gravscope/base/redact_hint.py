@@ -1,4 +1,4 @@
-"""Whether a text is worth a look for secrets at all: most are not, and `gravscope.actions.hide` need not be loaded."""
+"""Whether a text is worth a look for secrets at all: most are not, and `gravscope.base.redact` need not be loaded."""
 
 from __future__ import annotations
 

@@ -9,10 +9,10 @@ import sys
 import time
 from contextlib import suppress
 
-from gravscope.actions.signs import is_worth_a_look
-from gravscope.cli import quick
-from gravscope.cli.table import COMMANDS
-from gravscope.errors import GravscopeError
+from gravscope.base.errors import GravscopeError
+from gravscope.base.redact_hint import is_worth_a_look
+from gravscope.cli.fast import parser
+from gravscope.cli.fast.table import COMMANDS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -76,8 +76,8 @@ def status_of(arguments: list[str]) -> int:
 
 def _call(arguments: list[str]) -> object:
     """Calls what was typed. Returns an exit status, if it has one of its own."""
-    with suppress(quick.NotPlainError):
-        module, function, given = quick.read(arguments)
+    with suppress(parser.NotPlainError):
+        module, function, given = parser.read(arguments)
         gc.disable()  # there is nothing to be collected in what is being loaded
         __import__(module)  # of importlib we need no more, and that would have to be loaded
         gc.enable()
@@ -142,7 +142,7 @@ def complain(line: str) -> None:
 def note(line: str) -> None:
     """Something worth knowing that is neither result nor error, in one line on standard error."""
     if is_worth_a_look(line):
-        from gravscope.actions.hide import hide_in_text  # noqa: PLC0415 (3 ms)
+        from gravscope.base.redact import hide_in_text  # noqa: PLC0415 (3 ms)
 
         line = hide_in_text(line)
     print(f"gravscope: {one_line(line)}", file=sys.stderr)

@@ -1,5 +1,5 @@
 """The Typer application: one file a command. It is what help, errors and completion are made of; a command line that is
-plainly right is read without it (`gravscope.cli.quick`)."""
+plainly right is read without it (`gravscope.cli.fast.parser`)."""
 
 from __future__ import annotations
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 
-from gravscope.actions.cancel import Cancelled
-from gravscope.actions.cancel import cancel as cancel_job
+from gravscope.actions.control.cancel import Cancelled
+from gravscope.actions.control.cancel import cancel as cancel_job
+from gravscope.base.errors import GravscopeError
+from gravscope.base.quantity import parse_duration
 from gravscope.cli import complain, one_line
 from gravscope.cli.output import print_json, public, store_here
-from gravscope.errors import GravscopeError
-from gravscope.model import OLDER_DISPATCHER
-from gravscope.quantity import parse_duration
+from gravscope.records.model import OLDER_DISPATCHER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # for the annotations, which stay text until Typer wants them (`gravscope.cli.app`)

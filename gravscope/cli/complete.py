@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 import re
 
-from gravscope.errors import GravscopeError
-from gravscope.ids import name_of, order_of
-from gravscope.project import here
+from gravscope.base.errors import GravscopeError
+from gravscope.records.ids import name_of, order_of
+from gravscope.settings.project import here
 
 # jobs that have ended are offered by their ids too, the last ones, and all of a name that has been typed already
 RECENT = 20

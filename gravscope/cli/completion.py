@@ -13,8 +13,8 @@ from typing import Annotated
 
 import typer
 
+from gravscope.cli.command_tree import COMMAND, FILES, FOLDERS, JOBS, NAMES, Command, Option, Value, read
 from gravscope.cli.output import print_json
-from gravscope.cli.tree import COMMAND, FILES, FOLDERS, JOBS, NAMES, Command, Option, Value, read
 
 SHELLS = Path(__file__).parent / "shells"
 

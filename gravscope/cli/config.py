@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from gravscope.actions.hide import HIDDEN, hide_in_word, is_secret_name
+from gravscope.base.redact import HIDDEN, hide_in_word, is_secret_name
 from gravscope.cli import one_line
 from gravscope.cli.output import columns, cut, print_json, width
-from gravscope.ids import check_name
-from gravscope.layers import JOBS, Found, Source, is_pattern, job_tables, setting_of
-from gravscope.project import Project, here
-from gravscope.settings import SETTINGS, Value
-from gravscope.tomlfile import dotted
+from gravscope.records.ids import check_name
+from gravscope.settings.known import SETTINGS, Value
+from gravscope.settings.layers import JOBS, Found, Source, is_pattern, job_tables, setting_of
+from gravscope.settings.project import Project, here
+from gravscope.settings.tomlfile import dotted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # for the annotations, which stay text until Typer wants them (`gravscope.cli.app`)

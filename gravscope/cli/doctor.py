@@ -6,15 +6,15 @@ import os
 import shlex
 from typing import Any
 
-from gravscope.actions import shipped
-from gravscope.actions.doctor import Diagnosis
-from gravscope.actions.doctor import doctor as diagnose
-from gravscope.actions.doctor_fix import fix as mend
-from gravscope.actions.doctor_lines import Check
+from gravscope.actions.doctor.doctor import Diagnosis
+from gravscope.actions.doctor.doctor import doctor as diagnose
+from gravscope.actions.doctor.fix import fix as mend
+from gravscope.actions.doctor.lines import Check
+from gravscope.actions.units import package_data
+from gravscope.base.errors import UnsupportedError
 from gravscope.cli import note
 from gravscope.cli.output import print_json
-from gravscope.errors import UnsupportedError
-from gravscope.project import here
+from gravscope.settings.project import here
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # for the annotations, which stay text until Typer wants them (`gravscope.cli.app`)
@@ -35,7 +35,7 @@ def doctor(
     """Find out by doing what this machine can do for jobs. Exit status 5 where no scope is to be had."""
     project = here()
     done = mend(project, os.environ) if fix else None
-    found = diagnose(project, os.environ, shlex.join(shipped.program()), oom=oom)
+    found = diagnose(project, os.environ, shlex.join(package_data.program()), oom=oom)
     if json:
         print_json(as_json(found, done))
     else:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from gravscope.actions import guard_files
+from gravscope.actions.guard import files as guard_files
 from gravscope.cli import note
 from gravscope.cli.output import print_json
 

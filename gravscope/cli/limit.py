@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from gravscope.actions.limit import limit as change
-from gravscope.actions.spec import TypedLimits, make_limits
+from gravscope.actions.control.limit import limit as change
+from gravscope.actions.launch.spec import TypedLimits, make_limits
 from gravscope.cli.output import print_json, public, store_here
 
 TYPE_CHECKING = False

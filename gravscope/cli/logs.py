@@ -7,17 +7,17 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from gravscope import commands, host
-from gravscope.actions.logs import follow_log, read_log
-from gravscope.actions.owner import look
+from gravscope.actions.look.logs import follow_log, read_log
+from gravscope.actions.look.owner import look
+from gravscope.base.errors import UnsupportedError, UsageError
 from gravscope.cli import note, one_line
 from gravscope.cli.output import has_escapes, print_json, store_here
 from gravscope.cli.status import in_short
-from gravscope.clock import age
-from gravscope.errors import UnsupportedError, UsageError
-from gravscope.model import JobRecord
-from gravscope.progress import TAIL, find
-from gravscope.store import Store
+from gravscope.records.clock import age
+from gravscope.records.model import JobRecord
+from gravscope.records.progress import TAIL, find
+from gravscope.records.store import Store
+from gravscope.systemd import commands, host
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # for the annotations, which stay text until Typer wants them (`gravscope.cli.app`)

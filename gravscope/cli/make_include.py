@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gravscope.actions import shipped
+from gravscope.actions.units import package_data
 from gravscope.cli.output import print_json
 
 TYPE_CHECKING = False
@@ -14,5 +14,5 @@ if TYPE_CHECKING:  # for the annotations, which stay text until Typer wants them
 
 def make_include(json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False) -> None:
     """Print the path of the Make include: in a Makefile, include $(shell gravscope make-include)."""
-    path = str(shipped.path_of("gravscope.mk"))
+    path = str(package_data.path_of("gravscope.mk"))
     print_json({"path": path}) if json else print(path)

@@ -8,9 +8,9 @@ from typing import Any, TextIO
 
 import msgspec
 
-from gravscope.model import JobRecord
-from gravscope.project import here
-from gravscope.store import Store
+from gravscope.records.model import JobRecord
+from gravscope.records.store import Store
+from gravscope.settings.project import here
 
 WIDTH = 80
 RED, GREEN, YELLOW = 31, 32, 33
@@ -85,7 +85,7 @@ def coloured(text: str, colour: int | None, *, on: bool) -> str:
 
 def public(record: JobRecord) -> dict[str, Any]:
     """A record for other eyes: what looks like a secret is hidden."""
-    from gravscope.actions.hide import hide_in_record  # noqa: PLC0415 (2 ms)
+    from gravscope.base.redact import hide_in_record  # noqa: PLC0415 (2 ms)
 
     shown: dict[str, Any] = msgspec.to_builtins(hide_in_record(record))
     return shown

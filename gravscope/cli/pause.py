@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from gravscope.actions import pause as action
+from gravscope.actions.control import pause as action
 from gravscope.cli.output import print_json, public, store_here
-from gravscope.model import JobRecord
+from gravscope.records.model import JobRecord
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # for the annotations, which stay text until Typer wants them (`gravscope.cli.app`)

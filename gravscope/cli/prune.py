@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from gravscope.actions import prune as action
-from gravscope.actions.prune import Pruned
+from gravscope.actions.keep import prune as action
+from gravscope.actions.keep.prune import Pruned
+from gravscope.base.errors import UsageError
+from gravscope.base.quantity import format_size, parse_duration
 from gravscope.cli import complain, note
 from gravscope.cli.output import print_json
-from gravscope.errors import UsageError
-from gravscope.project import here
-from gravscope.quantity import format_size, parse_duration
-from gravscope.store import Store
+from gravscope.records.store import Store
+from gravscope.settings.project import here
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # for the annotations, which stay text until Typer wants them (`gravscope.cli.app`)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from gravscope.actions.rerun import spec_of_rerun
-from gravscope.actions.spec import Typed, TypedLimits
+from gravscope.actions.launch.rerun import spec_of_rerun
+from gravscope.actions.launch.spec import Typed, TypedLimits
 from gravscope.cli.run import Afterwards, carry_out
-from gravscope.project import here
-from gravscope.store import Store
+from gravscope.records.store import Store
+from gravscope.settings.project import here
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # for the annotations, which stay text until Typer wants them (`gravscope.cli.app`)

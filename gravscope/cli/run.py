@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 
-from gravscope.actions.launch import launch
-from gravscope.actions.spec import Typed, TypedLimits, make_spec
+from gravscope.actions.launch.launch import launch
+from gravscope.actions.launch.spec import Typed, TypedLimits, make_spec
+from gravscope.base.errors import UsageError
+from gravscope.base.immutable import Immutable
 from gravscope.cli import note
-from gravscope.errors import UsageError
-from gravscope.host import given_environment
-from gravscope.immutable import Immutable
-from gravscope.project import here
+from gravscope.settings.project import here
+from gravscope.systemd.host import given_environment
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # for the annotations, which stay text until Typer wants them (`gravscope.cli.app`)
@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # for the annotations, which stay text until Typer wants them
 
     import typer
 
-    from gravscope.actions.launch import Facts
+    from gravscope.actions.launch.launch import Facts
     from gravscope.cli.options import (
         CpuQuota,
         CpuWeight,
@@ -39,8 +39,8 @@ if TYPE_CHECKING:  # for the annotations, which stay text until Typer wants them
         Unique,
         Wait,
     )
-    from gravscope.project import Project
-    from gravscope.spec import JobSpec
+    from gravscope.records.spec import JobSpec
+    from gravscope.settings.project import Project
 
 
 def run(
@@ -135,7 +135,7 @@ def carry_out(spec: JobSpec, project: Project, after: Afterwards) -> int:
     """Starts the job, does what is to follow, and returns the exit status."""
     environ = given_environment()
     if after != Afterwards():
-        from gravscope.cli.afterwards import carry_out as and_more  # noqa: PLC0415 (all that a mere launch is without)
+        from gravscope.cli.run_modes import carry_out as and_more  # noqa: PLC0415 (all that a mere launch is without)
 
         return and_more(spec, project, environ, after)
     facts = launch(spec, project, environ)

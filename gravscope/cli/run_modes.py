@@ -10,19 +10,19 @@ from contextlib import contextmanager, suppress
 
 import msgspec
 
-from gravscope.actions.dry_run import dry_run
-from gravscope.actions.foreground import run_in_foreground
-from gravscope.actions.hide import HIDDEN
-from gravscope.actions.launch import launch, printable
-from gravscope.actions.wait import exit_status, wait
+from gravscope.actions.launch.dry_run import dry_run
+from gravscope.actions.launch.foreground import run_in_foreground
+from gravscope.actions.launch.launch import launch, printable
+from gravscope.actions.look.wait import exit_status, wait
+from gravscope.base.redact import HIDDEN
 from gravscope.cli import note
 from gravscope.cli.logs import show_growing
 from gravscope.cli.output import print_json, public
 from gravscope.cli.run import Afterwards, say_how_to_follow, tell
-from gravscope.model import JobRecord
-from gravscope.project import Project
-from gravscope.spec import JobSpec
-from gravscope.store import Store
+from gravscope.records.model import JobRecord
+from gravscope.records.spec import JobSpec
+from gravscope.records.store import Store
+from gravscope.settings.project import Project
 
 
 def carry_out(spec: JobSpec, project: Project, environ: Mapping[str, str], after: Afterwards) -> int:

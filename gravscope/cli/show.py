@@ -6,18 +6,18 @@ import shlex
 import sys
 from datetime import datetime
 
-from gravscope.actions.hide import hide_in_record
-from gravscope.actions.owner import look
-from gravscope.actions.rerun import doubt_about
-from gravscope.actions.status import Standing, standing
+from gravscope.actions.launch.rerun import doubt_about
+from gravscope.actions.look.owner import look
+from gravscope.actions.look.status import Standing, standing
+from gravscope.base.quantity import Size, format_duration, format_size
+from gravscope.base.redact import hide_in_record
 from gravscope.cli import one_line
 from gravscope.cli.output import coloured, is_coloured, print_json, store_here
 from gravscope.cli.status import as_json, colour_of, state_of
-from gravscope.model import JobRecord
-from gravscope.outcome import OUTLIVED, signal_name
-from gravscope.progress import Progress
-from gravscope.quantity import Size, format_duration, format_size
-from gravscope.spec import Limits
+from gravscope.records.model import JobRecord
+from gravscope.records.outcome import OUTLIVED, signal_name
+from gravscope.records.progress import Progress
+from gravscope.records.spec import Limits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # for the annotations, which stay text until Typer wants them (`gravscope.cli.app`)

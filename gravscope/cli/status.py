@@ -6,12 +6,14 @@ import sys
 from dataclasses import asdict
 from typing import Any
 
-from gravscope.actions.hide import hide_in_text
-from gravscope.actions.settle import UNSUPERVISED
-from gravscope.actions.status import UNWRITTEN, Standing
-from gravscope.actions.status import status as status_of
-from gravscope.actions.watch import changes
-from gravscope.actions.watch import watch as watch_jobs
+from gravscope.actions.look.settle import UNSUPERVISED
+from gravscope.actions.look.status import UNWRITTEN, Standing
+from gravscope.actions.look.status import status as status_of
+from gravscope.actions.look.watch import changes
+from gravscope.actions.look.watch import watch as watch_jobs
+from gravscope.base.errors import GravscopeError, UsageError
+from gravscope.base.quantity import format_duration, format_size
+from gravscope.base.redact import hide_in_text
 from gravscope.cli import complain, note, one_line
 from gravscope.cli.output import (
     GREEN,
@@ -26,12 +28,10 @@ from gravscope.cli.output import (
     store_here,
     width,
 )
-from gravscope.errors import GravscopeError, UsageError
-from gravscope.model import JobRecord
-from gravscope.progress import Progress
-from gravscope.project import here
-from gravscope.quantity import format_duration, format_size
-from gravscope.store import Store
+from gravscope.records.model import JobRecord
+from gravscope.records.progress import Progress
+from gravscope.records.store import Store
+from gravscope.settings.project import here
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # for the annotations, which stay text until Typer wants them (`gravscope.cli.app`)

@@ -7,11 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
-from gravscope.actions import units as actions
-from gravscope.actions.units import Outcome, Place, Standing, Status
+from gravscope.actions.units import units as actions
+from gravscope.actions.units.units import Outcome, Place, Standing, Status
+from gravscope.base.quantity import format_size
 from gravscope.cli import note
 from gravscope.cli.output import print_json
-from gravscope.quantity import format_size
 
 app = typer.Typer(
     help="Unit files: a limit for all jobs together, a timer that prunes records, more controllers for users.",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 
-from gravscope.actions.wait import exit_status, wait_ready
-from gravscope.actions.wait import wait as wait_for
+from gravscope.actions.look.wait import exit_status, wait_ready
+from gravscope.actions.look.wait import wait as wait_for
+from gravscope.base.errors import UsageError
+from gravscope.base.quantity import parse_duration
 from gravscope.cli import one_line
 from gravscope.cli.output import print_json, public, store_here
-from gravscope.errors import UsageError
-from gravscope.quantity import parse_duration
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # for the annotations, which stay text until Typer wants them (`gravscope.cli.app`)

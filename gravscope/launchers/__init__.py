@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gravscope.immutable import Immutable
-from gravscope.spec import LauncherName
+from gravscope.base.immutable import Immutable
+from gravscope.records.spec import LauncherName
 
 
 class Launch(Immutable):

@@ -6,11 +6,11 @@ import os
 import re
 from collections.abc import Mapping
 
-from gravscope import host
-from gravscope.errors import UnsupportedError
-from gravscope.immutable import Immutable
+from gravscope.base.errors import UnsupportedError
+from gravscope.base.immutable import Immutable
 from gravscope.launchers import Launch, scope, session
-from gravscope.spec import JobSpec, Limits
+from gravscope.records.spec import JobSpec, Limits
+from gravscope.systemd import host
 
 # What systemd-run says when nobody is there to start a scope, as opposed to one who will not: in the former case the
 # job can still be had by `session`, in the latter its limits would silently be lost.

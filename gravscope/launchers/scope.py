@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from gravscope import commands, host
 from gravscope.launchers import Launch
-from gravscope.spec import JobSpec
+from gravscope.records.spec import JobSpec
+from gravscope.systemd import commands, host
 
 
 def launch(spec: JobSpec, job_id: str, environ: Mapping[str, str]) -> Launch:

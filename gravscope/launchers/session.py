@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gravscope import commands
-from gravscope.errors import UnsupportedError
+from gravscope.base.errors import UnsupportedError
+from gravscope.base.spawn import find_tool
 from gravscope.launchers import Launch
-from gravscope.spawn import find_tool
+from gravscope.systemd import commands
 
 
 def launch(environ: Mapping[str, str], *, foreground: bool = False) -> Launch:

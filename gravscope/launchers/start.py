@@ -9,11 +9,12 @@ import sys
 import time
 from contextlib import ExitStack, suppress
 
-from gravscope import commands, host, plainjson
-from gravscope.errors import UnsupportedError
-from gravscope.immutable import Immutable
+from gravscope.base import plainjson
+from gravscope.base.errors import UnsupportedError
+from gravscope.base.immutable import Immutable
+from gravscope.base.spawn import find_tool, new_numbers, spawn
 from gravscope.launchers import Launch, scope
-from gravscope.spawn import find_tool, new_numbers, spawn
+from gravscope.systemd import commands, host
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from gravscope.proc import read_text
+from gravscope.linux.proc import read_text
 
 # What the kernel writes for "no limit" (cgroup v2), here and in systemd's own spelling
 NO_LIMIT = "max"

@@ -1,10 +1,10 @@
-"""Started as `python -I -S …/gravscope/actions/notifier.py JOB_ID` by the supervisor of a job that has ended; the id is
+"""Started as `python -I -S …/gravscope/notify/__main__.py JOB_ID` by the supervisor of a job that has ended; the id is
 for ps(1)."""
 
 import os
 import sys
 
 sys.path[:] = [os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), *sys.path]
-from gravscope.actions.telling import main
+from gravscope.notify.send import main
 
 main()

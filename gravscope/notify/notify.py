@@ -1,4 +1,4 @@
-"""`gravscope run --notify`: whom to tell when the job ends. The telling itself: `gravscope.actions.telling`."""
+"""`gravscope run --notify`: whom to tell when the job ends. The telling itself: `gravscope.notify.send`."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gravscope.errors import UsageError
-from gravscope.layers import Found
-from gravscope.spec import Notify
+from gravscope.base.errors import UsageError
+from gravscope.records.spec import Notify
+from gravscope.settings.layers import Found
 
 # started by the supervisor when the job has ended
-PROGRAM = Path(__file__).parent / "notifier.py"
+PROGRAM = Path(__file__).parent / "__main__.py"
 # seconds in which everybody has to have been told
 PATIENCE = 10.0
 SETTINGS = tuple(f"notify.{name}" for name in Notify().as_dict())

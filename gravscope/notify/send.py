@@ -21,10 +21,10 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from gravscope import files
-from gravscope.actions.hide import hide_in_text
-from gravscope.outcome import signal_name
-from gravscope.quantity import format_duration
+from gravscope.base.quantity import format_duration
+from gravscope.base.redact import hide_in_text
+from gravscope.linux import files
+from gravscope.records.outcome import signal_name
 
 # seconds more for those who keep to the time that they were given to say that it is over
 SLACK = 0.5
@@ -181,7 +181,7 @@ def _why(error: Exception, patience: float) -> str:
 
 def note(handed: Handed, entries: list[dict[str, str | None]]) -> None:
     """Takes what became of it into the record, holding the job's lock as all do who write a record that has ended, or
-    remove it (`gravscope.actions.ended`): a record that is gone by now is not made anew."""
+    remove it (`gravscope.actions.look.ended`): a record that is gone by now is not made anew."""
     path, told = handed["record_path"], handed["record"]
     try:
         descriptor = _hold(handed["lock_path"])

@@ -6,8 +6,8 @@ import time
 from datetime import datetime
 from functools import lru_cache
 
-from gravscope import proc
-from gravscope.model import JobRecord
+from gravscope.linux import proc
+from gravscope.records.model import JobRecord
 
 _boot_id = lru_cache(1)(proc.boot_id)
 

@@ -1,4 +1,4 @@
-"""The folder of records: its names, its locks, and records as bytes. What a record says: `gravscope.store`.
+"""The folder of records: its names, its locks, and records as bytes. What a record says: `gravscope.records.store`.
 
 Beside the record `ID.json` stand, while the job lives, `ID.lock` and, once somebody wants it ended, `ID.cancel`.
 The lock is the life line: whoever is in charge of the record holds it (`gravscope run`, then the supervisor, which
@@ -15,9 +15,9 @@ import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from gravscope import files
-from gravscope.errors import StoreError
-from gravscope.immutable import Immutable
+from gravscope.base.errors import StoreError
+from gravscope.base.immutable import Immutable
+from gravscope.linux import files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from gravscope.errors import UsageError
+from gravscope.base.errors import UsageError
 
 _ID = re.compile(r"(?P<name>.+)_(?P<stamp>\d{8}_\d{6})(?:_(?P<count>\d+))?", re.ASCII)
 # what both a file and a unit may be called (systemd.unit(5)), with room for gravscope-….scope within 255 bytes

@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from gravscope import cgroup, proc
-from gravscope.model import OLDER_DISPATCHER, JobRecord
+from gravscope.linux import cgroup, proc
+from gravscope.records.model import OLDER_DISPATCHER, JobRecord
 
 # its clock was read by the shell some moments before or after the process began
 TOLERANCE = 10.0

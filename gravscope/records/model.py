@@ -1,4 +1,4 @@
-"""The words of gravscope as types: a record and its states, and what stands beside it. (A spec: `gravscope.spec`.)
+"""The words of gravscope as types: a record, its states, and what stands beside it. (A spec: `gravscope.records.spec`.)
 
 Sizes are bytes, durations seconds, times ISO 8601 with offset. Unknown is null, never 0. `docs/record.md` describes
 each field; the JSON Schema in `docs/record.schema.json` is generated from here.
@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final, Literal, get_type_hints
 
 import msgspec
 
-from gravscope.spec import LARGEST, SCHEMA_VERSION, Limits, check_range
+from gravscope.records.spec import LARGEST, SCHEMA_VERSION, Limits, check_range
 
 # what a record of the older dispatcher counts as, once read: it had no such field
 OLDER_DISPATCHER: Final = 0

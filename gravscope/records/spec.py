@@ -1,13 +1,13 @@
 """What is asked for: the limits of a job, and its spec.
 
-Sizes are bytes, durations seconds. Unknown is None, never 0. What becomes of it is a record (`gravscope.model`).
+Sizes are bytes, durations seconds. Unknown is None, never 0. What becomes of it is a record (`records.model`).
 """
 
 from __future__ import annotations
 
-from gravscope.immutable import Immutable
-from gravscope.quantity import INFINITY, Size, parse_percent, parse_size, parse_tasks, parse_weight, total_memory
-from gravscope.settings import MEMSAFE_ENV
+from gravscope.base.immutable import Immutable
+from gravscope.base.quantity import INFINITY, Size, parse_percent, parse_size, parse_tasks, parse_weight, total_memory
+from gravscope.settings.known import MEMSAFE_ENV
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ else:  # for whoever needs the names: nothing is checked by them
 
 LAUNCHERS = ("auto", "scope", "session")
 OOM_POLICIES = ("kill", "continue")
-# of a record (`gravscope.model`)
+# of a record (`gravscope.records.model`)
 SCHEMA_VERSION = 1
 # the kernel counts with 64 bits
 LARGEST = 2**64

@@ -1,6 +1,6 @@
 """The records: their only reader and writer outside of the supervisor, but for the first word of `gravscope run`.
 
-Names and locks, which need not know what a record says: `gravscope.jobs_folder`.
+Names and locks, which need not know what a record says: `gravscope.records.folder`.
 """
 
 from __future__ import annotations
@@ -15,14 +15,15 @@ from pathlib import Path
 
 import msgspec
 
-from gravscope import clock, files
-from gravscope.errors import GravscopeError, NoSuchJobError, StoreError
-from gravscope.ids import is_id, name_of, order_of
-from gravscope.jobs_folder import JobsFolder, hint_about
-from gravscope.model import Cancel, CancelRequest, JobRecord
-from gravscope.older import convert, is_older
-from gravscope.spec import SCHEMA_VERSION
-from gravscope.stamp import STAMP
+from gravscope.base.errors import GravscopeError, NoSuchJobError, StoreError
+from gravscope.base.stamp import STAMP
+from gravscope.linux import files
+from gravscope.records import clock
+from gravscope.records.folder import JobsFolder, hint_about
+from gravscope.records.ids import is_id, name_of, order_of
+from gravscope.records.legacy import convert, is_older
+from gravscope.records.model import Cancel, CancelRequest, JobRecord
+from gravscope.records.spec import SCHEMA_VERSION
 
 # how far the clocks of two time zones can be apart
 _ZONES = timedelta(hours=26)

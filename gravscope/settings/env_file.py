@@ -10,8 +10,8 @@ import os
 import re
 from pathlib import Path
 
-from gravscope.actions.hide import HIDDEN
-from gravscope.errors import UsageError
+from gravscope.base.errors import UsageError
+from gravscope.base.redact import HIDDEN
 
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 # what is longer is more likely a token without its name than a name with a mistake

@@ -1,4 +1,4 @@
-"""Every setting there is, and what it may be. Which of the places that give it a value wins: `gravscope.layers`.
+"""Every setting there is, and what it may be. Which place's value wins: `gravscope.settings.layers`.
 
 A setting is one line in `SETTINGS`: files, the environment, `gravscope config` and the checks follow from it. (What it
 does is up to whoever asks for it; `docs/configuration.md` describes it, and a test compares the two.)
@@ -10,9 +10,9 @@ import os
 import re
 from collections.abc import Callable, Collection, Mapping
 
-from gravscope.errors import UsageError
-from gravscope.immutable import Immutable
-from gravscope.quantity import (
+from gravscope.base.errors import UsageError
+from gravscope.base.immutable import Immutable
+from gravscope.base.quantity import (
     INFINITY,
     Size,
     parse_duration,

@@ -13,10 +13,10 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from gravscope.errors import UsageError
-from gravscope.immutable import Immutable
-from gravscope.settings import SETTINGS, VARIABLES, Kind, Value, nearest, variable_of
-from gravscope.tomlfile import dotted, place
+from gravscope.base.errors import UsageError
+from gravscope.base.immutable import Immutable
+from gravscope.settings.known import SETTINGS, VARIABLES, Kind, Value, nearest, variable_of
+from gravscope.settings.tomlfile import dotted, place
 
 # the table of tables for jobs of certain names, and what such a name, or a pattern of names, is made of
 JOBS = "jobs"

@@ -1,4 +1,4 @@
-"""The project that one stands in: its folders, and the layers of its settings (see `gravscope.layers`).
+"""The project that one stands in: its folders, and the layers of its settings (see `gravscope.settings.layers`).
 
 A project is the nearest folder upwards with a `gravscope.toml`, or with `[tool.gravscope]` in its pyproject.toml. Where
 a folder has both, both count: what stands in gravscope.toml is the stronger, so that it can hold what is this machine's
@@ -14,10 +14,10 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from gravscope.errors import UsageError
-from gravscope.immutable import Immutable
-from gravscope.layers import Found, Layer, environment, folders, resolve
-from gravscope.tomlfile import read_toml
+from gravscope.base.errors import UsageError
+from gravscope.base.immutable import Immutable
+from gravscope.settings.layers import Found, Layer, environment, folders, resolve
+from gravscope.settings.tomlfile import read_toml
 
 _TABLE = ("tool", "gravscope")
 
@@ -32,7 +32,7 @@ class Project(Immutable):
     layers: tuple[Layer, ...] = ()
 
     def settings_for(self, job: str | None = None) -> dict[str, Found]:
-        """The settings for a job of this name (see `gravscope.layers.resolve`). Raises UsageError for a wrong one."""
+        """The settings for a job of this name (see `layers.resolve`). Raises UsageError for a wrong one."""
         return resolve(self.layers, job)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from gravscope.errors import UsageError
+from gravscope.base.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import time
 
-from gravscope.outcome import STOP_UNIT
-from gravscope.supervisor.wish import read_cancel, steps_of
+from gravscope.records.outcome import STOP_UNIT
+from gravscope.supervisor.requests import read_cancel, steps_of
 
 # seconds for which a step is waited for that was being taken when the job ended, and between two looks at it
 PATIENCE, LOOK_AGAIN = 1.0, 0.005

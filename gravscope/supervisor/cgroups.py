@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 
-from gravscope import cgroup, proc
+from gravscope.linux import cgroup, proc
 
 # what is turned on below the scope, as far as the scope has it
 CONTROLLERS = ("memory", "pids", "cpu", "io")

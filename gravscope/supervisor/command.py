@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 import os
 
-from gravscope import cgroup, proc
-from gravscope.supervisor import kernel
+from gravscope.linux import cgroup, proc
+from gravscope.supervisor import syscalls
 from gravscope.supervisor.request import Request
 
 # what the child could not do, as it tells us through the pipe
@@ -83,8 +83,8 @@ def _child(request: Request, job_cgroup: str | None, go: int, complain: int) -> 
         refused = cgroup.write(job_cgroup, "cgroup.procs", "0") if job_cgroup is not None else None
         if refused:
             raise OSError(0, refused)
-        kernel.raise_oom_score(request.oom_score)
-        kernel.default_signals(request.ignored)
+        syscalls.raise_oom_score(request.oom_score)
+        syscalls.default_signals(request.ignored)
         if os.read(go, 1):  # nothing comes from a supervisor that is gone
             stage = CHDIR
             os.chdir(request.cwd)

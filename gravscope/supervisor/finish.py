@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import time
 
-from gravscope.outcome import STOP_UNIT, Evidence, decide
-from gravscope.stamp import timestamp
-from gravscope.supervisor.heed import wish_at_the_end
-from gravscope.supervisor.logout import why_stopped
-from gravscope.supervisor.recorder import Recorder
+from gravscope.base.stamp import timestamp
+from gravscope.records.outcome import STOP_UNIT, Evidence, decide
+from gravscope.supervisor.cancellation import wish_at_the_end
+from gravscope.supervisor.notify import tell
+from gravscope.supervisor.record import Recorder
 from gravscope.supervisor.request import Request
-from gravscope.supervisor.tell import tell
+from gravscope.supervisor.stopped_by import why_stopped
 from gravscope.supervisor.watch import Watch
 
 # how long a final record is offered to a disk that will not take it, and how often, in seconds: over a long weekend

@@ -11,8 +11,8 @@ import _signal
 import os
 import select
 
-from gravscope import proc
-from gravscope.supervisor.tree import Tree
+from gravscope.linux import proc
+from gravscope.supervisor.processes import Tree
 
 # seconds after its command from which what is left of a job is in the background for good, and is not just ending
 LINGERING = 0.3

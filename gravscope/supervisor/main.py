@@ -5,20 +5,21 @@ from __future__ import annotations
 import os
 import time
 
-from gravscope import files, plainjson, proc
-from gravscope.outcome import CANCELLED, NEVER_STARTED, Evidence, Outcome, decide
-from gravscope.stamp import timestamp
-from gravscope.supervisor import journal, kernel
+from gravscope.base import plainjson
+from gravscope.base.stamp import timestamp
+from gravscope.linux import files, proc
+from gravscope.records.outcome import CANCELLED, NEVER_STARTED, Evidence, Outcome, decide
+from gravscope.supervisor import journal, syscalls
+from gravscope.supervisor.cancellation import for_record
+from gravscope.supervisor.cgroups import arrange
+from gravscope.supervisor.command import Child, SpawnError
 from gravscope.supervisor.finish import close, finish, split_status
-from gravscope.supervisor.heed import for_record
 from gravscope.supervisor.journal import Journal
-from gravscope.supervisor.notice import Notice, agree
-from gravscope.supervisor.place import arrange
-from gravscope.supervisor.recorder import Recorder
+from gravscope.supervisor.observe import Notice, agree
+from gravscope.supervisor.record import Recorder
 from gravscope.supervisor.request import Request, receive
-from gravscope.supervisor.spawn import Child, SpawnError
+from gravscope.supervisor.requests import read_cancel
 from gravscope.supervisor.watch import Watch
-from gravscope.supervisor.wish import read_cancel
 
 
 def main(request_fd: int) -> None:
@@ -86,8 +87,8 @@ def _give_up(request: Request, recorder: Recorder, outcome: Outcome) -> None:
 
 def _detach(request: Request) -> None:
     """Ours alone from here: a session of our own, our errors into the job's log, nothing passed on by accident."""
-    kernel.ignore_signals(interrupts=request.foreground)
-    kernel.become_subreaper()
+    syscalls.ignore_signals(interrupts=request.foreground)
+    syscalls.become_subreaper()
     if os.getsid(0) != os.getpid() and not request.foreground:
         os.setsid()  # in the foreground later, when the command is there (see `spawn`)
     # what systemd-run says went to the pipe that gravscope run reads; from here on it is the log, like the job's own

@@ -12,8 +12,8 @@ import os
 import sys
 import time
 
-from gravscope.stamp import timestamp
-from gravscope.supervisor.recorder import Recorder
+from gravscope.base.stamp import timestamp
+from gravscope.supervisor.record import Recorder
 from gravscope.supervisor.request import Request
 
 # what of the record it needs, to say how the job ended and to find the record again

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 
-from gravscope import proc
+from gravscope.linux import proc
 from gravscope.supervisor import journal
+from gravscope.supervisor.cgroups import Place
 from gravscope.supervisor.foreground import HUNG_UP
 from gravscope.supervisor.journal import Journal
 from gravscope.supervisor.oom import OomWatch
-from gravscope.supervisor.place import Place
-from gravscope.supervisor.recorder import Recorder
+from gravscope.supervisor.processes import Tree
+from gravscope.supervisor.record import Recorder
 from gravscope.supervisor.request import Request
-from gravscope.supervisor.tree import Tree
-from gravscope.supervisor.wish import is_noted, read_changes
+from gravscope.supervisor.requests import is_noted, read_changes
 
 # events of the limits at which the kernel makes a job wait for reclaim (cgroup-v2.rst, memory.events)
 SLOWING = ("high", "max")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import time
 
-from gravscope import cgroup
-from gravscope.supervisor.place import Place
+from gravscope.linux import cgroup
+from gravscope.supervisor.cgroups import Place
 
 # Seconds that may lie between a limit's running out and the kill that it leads to: a machine in trouble is slow.
 WINDOW = 10.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import _signal
 import os
 
-from gravscope import cgroup, proc
+from gravscope.linux import cgroup, proc
 
 
 class Tree:

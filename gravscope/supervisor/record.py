@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from gravscope import files, plainjson
+from gravscope.base import plainjson
+from gravscope.linux import files
 
 
 class Recorder:

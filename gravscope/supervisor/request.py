@@ -39,7 +39,7 @@ class Request:
     oom_policy: str
     oom_score: int
     notify: dict[str, object] | None
-    """Whom to tell of the end, and by which program (`gravscope.supervisor.tell`)."""
+    """Whom to tell of the end, and by which program (`gravscope.supervisor.notify`)."""
     watched: bool = False
     """True where the supervisor has to hold mem_max, since the kernel does not."""
 

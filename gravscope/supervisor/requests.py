@@ -1,5 +1,5 @@
 """What is put beside the record for us: the request to end the job, before `gravscope cancel` does anything, and new
-limits. It goes into the record as it is, so it has to be what a record may hold (`gravscope.model`): a reader who
+limits. It goes into the record as it is, so it has to be what a record may hold (`records.model`): a reader who
 finds anything else there believes none of it.
 """
 
@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 
-from gravscope import files, plainjson
-from gravscope.stamp import timestamp
+from gravscope.base import plainjson
+from gravscope.base.stamp import timestamp
+from gravscope.linux import files
 
 
 def read_cancel(path: str) -> dict[str, object] | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 
-from gravscope import proc
+from gravscope.linux import proc
 
 USERS, LINGER = "/run/systemd/users", "/var/lib/systemd/linger"
 # seconds by which logind may write STOPPING=yes after the stop has reached us (51 ms were seen)

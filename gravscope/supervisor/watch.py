@@ -7,13 +7,13 @@ import os
 import select
 import time
 
-from gravscope import proc
+from gravscope.linux import proc
+from gravscope.supervisor.cgroups import Place
 from gravscope.supervisor.foreground import LINGERING, Waiter
-from gravscope.supervisor.notice import Notice
-from gravscope.supervisor.place import Place
+from gravscope.supervisor.observe import Notice
+from gravscope.supervisor.processes import Tree
 from gravscope.supervisor.request import Request
-from gravscope.supervisor.tree import Tree
-from gravscope.supervisor.wish import grace_of, read_cancel
+from gravscope.supervisor.requests import grace_of, read_cancel
 
 # seconds between samples: often at first, since many jobs are short, then once a second
 SLOWEST, FASTEST, GROWTH = 1.0, 0.02, 0.25

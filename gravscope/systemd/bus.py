@@ -9,9 +9,9 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from gravscope.commands import unit_limits
-from gravscope.quantity import INFINITY
-from gravscope.spec import Limits
+from gravscope.base.quantity import INFINITY
+from gravscope.records.spec import Limits
+from gravscope.systemd.commands import unit_limits
 
 # what systemd takes on the bus for "no limit" (UINT64_MAX)
 _NO_LIMIT = 2**64 - 1

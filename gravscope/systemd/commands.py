@@ -1,6 +1,6 @@
 """The command lines of the tools that gravscope calls, and the parsers of what they print.
 
-Pure functions, an option and its value on one line; `gravscope.host.call` runs them. Sources: systemd-run(1),
+Pure functions, an option and its value on one line; `gravscope.systemd.host.call` runs them. Sources: systemd-run(1),
 systemctl(1), journalctl(1), setsid(1), nohup(1).
 """
 
@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from gravscope.quantity import Size
-from gravscope.spec import Limits
+from gravscope.base.quantity import Size
+from gravscope.records.spec import Limits
 
 SLICE = "gravscope.slice"
 # The supervisor ends a stopped job itself after the grace period and writes the record; systemd's own SIGKILL, which

@@ -8,10 +8,11 @@ import stat
 import time
 from collections.abc import Iterator, Mapping, Sequence
 
-from gravscope import cgroup, commands, proc
-from gravscope.errors import UnsupportedError
-from gravscope.immutable import Immutable
-from gravscope.spawn import find_tool
+from gravscope.base.errors import UnsupportedError
+from gravscope.base.immutable import Immutable
+from gravscope.base.spawn import find_tool
+from gravscope.linux import cgroup, proc
+from gravscope.systemd import commands
 
 # seconds that a manager may take to answer; one under memory pressure is slow, one that is stuck never answers
 PATIENCE = 30.0

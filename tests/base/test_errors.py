@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gravscope import errors
-from gravscope.errors import GravscopeError
+from gravscope.base import errors
+from gravscope.base.errors import GravscopeError
 
 CONTRACT = {
     "GravscopeError": 1,

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gravscope.immutable import Immutable
+from gravscope.base.immutable import Immutable
 from tests.support import REPOSITORY
 
 
@@ -107,6 +107,8 @@ def test_it_is_checked_when_it_is_whole() -> None:
 
 def test_it_costs_nothing_to_load() -> None:
     """That is all it is there for: neither dataclasses nor typing comes along."""
-    code = "import sys; import gravscope.immutable; print(*{'dataclasses', 'typing', 'inspect'} & set(sys.modules))"
+    code = (
+        "import sys; import gravscope.base.immutable; print(*{'dataclasses', 'typing', 'inspect'} & set(sys.modules))"
+    )
     argv = [sys.executable, "-I", "-S", "-c", f"import sys; sys.path.append({str(REPOSITORY)!r}); {code}"]
     assert subprocess.run(argv, capture_output=True, text=True, check=True).stdout.strip() == ""

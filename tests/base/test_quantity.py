@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gravscope.errors import UsageError
-from gravscope.quantity import (
+from gravscope.base.errors import UsageError
+from gravscope.base.quantity import (
     INFINITY,
     format_duration,
     format_size,

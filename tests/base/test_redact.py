@@ -12,16 +12,16 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gravscope.actions.dry_run import dry_run
-from gravscope.actions.hide import HIDDEN, hide_in_command, hide_in_record, hide_in_text, hide_in_word, hide_secrets
-from gravscope.actions.spec import Typed, default_name, make_spec
-from gravscope.actions.status import Standing
+from gravscope.actions.launch.dry_run import dry_run
+from gravscope.actions.launch.spec import Typed, default_name, make_spec
+from gravscope.actions.look.status import Standing
+from gravscope.base.errors import StoreError, UsageError
+from gravscope.base.redact import HIDDEN, hide_in_command, hide_in_record, hide_in_text, hide_in_word, hide_secrets
 from gravscope.cli import complain, note
 from gravscope.cli.show import in_words
 from gravscope.cli.status import as_json, table
-from gravscope.errors import StoreError, UsageError
-from gravscope.model import JobRecord
-from gravscope.project import Project
+from gravscope.records.model import JobRecord
+from gravscope.settings.project import Project
 
 SHELL: dict[str, Any] = {"shell": True}
 SECRET = [

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gravscope.spawn import find_tool, new_numbers, spawn
+from gravscope.base.spawn import find_tool, new_numbers, spawn
 from tests.support import REPOSITORY
 
 # tells its open files, and whether it leads a session
@@ -26,7 +26,7 @@ print("leads", os.getsid(0) == os.getpid())
 # starts that with files on the way: its own arguments are closed first, and one that its caller left open is handed on
 START = """
 import os, sys
-from gravscope.spawn import new_numbers, spawn
+from gravscope.base.spawn import new_numbers, spawn
 for number in map(int, sys.argv[3:]):
     os.close(number)
 out = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gravscope.stamp import timestamp
+from gravscope.base.stamp import timestamp
 
 BERLIN = "CET-1CEST,M3.5.0,M10.5.0/3"
 ZONES = ["UTC0", BERLIN, "JST-9", "NST3:30NDT,M3.2.0,M11.1.0", "ODD1:02:03", "ODD-1:02:03", "X-14", "X12", "X23:59:59"]

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from gravscope.proc import send_signal
+from gravscope.linux.proc import send_signal
 from tests.bench.figures import interleaved
 
 HERE = Path(__file__).parent

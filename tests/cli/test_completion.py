@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from gravscope.cli.app import app
+from gravscope.cli.command_tree import read
 from gravscope.cli.complete import RECENT, complete
 from gravscope.cli.completion import Shell, script
-from gravscope.cli.tree import read
 from tests.cli.terminal import Terminal
 from tests.support import REPOSITORY, clean_environment
 

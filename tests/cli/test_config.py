@@ -10,8 +10,8 @@ import pytest
 
 from gravscope.cli.config import table
 from gravscope.cli.output import columns, cut
-from gravscope.layers import setting_of
-from gravscope.settings import SETTINGS
+from gravscope.settings.known import SETTINGS
+from gravscope.settings.layers import setting_of
 from tests.support import Gravscope
 
 GIB, MIB = 2**30, 2**20

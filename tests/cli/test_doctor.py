@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from gravscope.actions import shipped
+from gravscope.actions.units import package_data
 from tests.doctor_output import KERNELS_OWN, MACHINES_OWN, expected, masked, statuses
 from tests.private_manager.manager import cgroup2_mount
 from tests.support import REPOSITORY, Gravscope, ManagedGravscope, alive, until
@@ -133,7 +133,7 @@ def test_a_stuck_scope(managed: ManagedGravscope) -> None:
     """A scope that never says that it has started is given up in time and ended, all of it: exit status 5."""
     mark, env = stuck_systemd_run(managed, 'setsid sleep 1000 & trap "" TERM; while :; do sleep 0.1; done')
     script = (
-        "import sys, gravscope.actions.doctor_scope as s; s.START_WITHIN, s.END_WITHIN = 3.0, 0.5;"
+        "import sys, gravscope.actions.doctor.trial as s; s.START_WITHIN, s.END_WITHIN = 3.0, 0.5;"
         "from gravscope.cli import main; sys.argv = ['gravscope', 'doctor']; main()"
     )
     done = managed.manager.run([sys.executable, "-c", script], env={**managed.environ, **env}, cwd=managed.folder)
@@ -163,7 +163,7 @@ def test_a_manager_that_never_answers(managed: ManagedGravscope) -> None:
     stub.write_text("#!/bin/sh\ncase $* in *SystemState*) exec sleep 1000;; esac\nexit 1\n")
     stub.chmod(0o755)
     script = (
-        "import sys, gravscope.actions.doctor_probes as p; p.PATIENCE = 0.5;"
+        "import sys, gravscope.actions.doctor.probes as p; p.PATIENCE = 0.5;"
         "from gravscope.cli import main; sys.argv = ['gravscope', 'doctor']; main()"
     )
     env = {**managed.environ, "PATH": f"{folder}:{managed.manager.path}"}
@@ -251,6 +251,6 @@ def test_a_program_in_the_working_directory(gravscope: Gravscope) -> None:
 
 def test_what_to_type_is_there(gravscope: Gravscope) -> None:
     """The swap script that it names is a file of this installation."""
-    assert shipped.path_of("scripts/swap_extend.sh").is_file()
+    assert package_data.path_of("scripts/swap_extend.sh").is_file()
     printed = gravscope("doctor").stdout
     assert statuses(printed)["swap"] == "ok" or str(REPOSITORY / "scripts/swap_extend.sh") in printed

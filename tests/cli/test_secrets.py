@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from gravscope.actions.run import run
-from gravscope.actions.spec import Typed, make_spec
+from gravscope.actions.launch.run import run
+from gravscope.actions.launch.spec import Typed, make_spec
 from gravscope.launchers import start
-from gravscope.project import Project
+from gravscope.settings.project import Project
 from tests.support import REPOSITORY, Gravscope, until
 
 HUSH = "Hu5h"

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from gravscope.actions.status import Standing
+from gravscope.actions.look.status import Standing
 from gravscope.cli.output import columns
 from gravscope.cli.status import bar, table
-from gravscope.model import JobRecord
-from gravscope.progress import Progress
-from gravscope.spec import Limits
+from gravscope.records.model import JobRecord
+from gravscope.records.progress import Progress
+from gravscope.records.spec import Limits
 from tests.support import Gravscope, until
 
 GIB = 2**30

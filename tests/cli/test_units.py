@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gravscope.actions.units import USER_UNITS
+from gravscope.actions.units.units import USER_UNITS
 from tests.doctor_output import statuses
 from tests.support import Gravscope, ManagedGravscope, until
 

@@ -16,11 +16,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from gravscope.actions.cancel import cancel
-from gravscope.actions.settle import settled
-from gravscope.errors import GravscopeError, NoSuchJobError
-from gravscope.model import JobRecord
-from gravscope.store import Store
+from gravscope.actions.control.cancel import cancel
+from gravscope.actions.look.settle import settled
+from gravscope.base.errors import GravscopeError, NoSuchJobError
+from gravscope.records.model import JobRecord
+from gravscope.records.store import Store
 from tests.crash.launch import LAUNCHERS, Launch
 from tests.crash.truth import Facts, wrong_end
 from tests.support import until

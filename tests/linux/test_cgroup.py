@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gravscope import cgroup
+from gravscope.linux import cgroup
 
 V2_ONLY = """\
 22 27 0:21 / /proc rw,nosuid,nodev,noexec,relatime shared:12 - proc proc rw

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from gravscope import files
+from gravscope.linux import files
 from tests.support import REPOSITORY, until
 
 OLD, NEW = b"old" * 1000, b"new!" * 100_000
@@ -86,7 +86,7 @@ def test_short_writes_are_continued(record: Path, monkeypatch: pytest.MonkeyPatc
 
 CRASH = """
 import os, sys
-from gravscope import files
+from gravscope.linux import files
 real = getattr(os, sys.argv[2])
 count = [0]
 def crash(*args):
@@ -120,7 +120,7 @@ def test_a_crash_leaves_the_old_file_or_the_new_one(record: Path, call: str, cou
 def test_a_killed_writer_never_leaves_half_a_file(tmp_path: Path) -> None:
     """A writer that is killed at any moment leaves a file of one of the two kinds that it kept writing."""
     code = (
-        "import sys\nfrom gravscope import files\n"
+        "import sys\nfrom gravscope.linux import files\n"
         "while True:\n    for letter in b'ab':\n"
         "        files.write_atomically(sys.argv[1], bytes([letter]) * 300_000)\n"
         "        print(letter, flush=True)\n"
@@ -329,7 +329,7 @@ def test_a_child_that_inherits_the_lock_holds_it(lock_file: Callable[[], int], t
 def test_waiting_for_a_lock(lock_file: Callable[[], int], tmp_path: Path) -> None:
     """`lock` returns only once whoever held it has let go."""
     code = (
-        "import os, sys\nfrom gravscope import files\n"
+        "import os, sys\nfrom gravscope.linux import files\n"
         "fd = os.open(sys.argv[1], os.O_RDWR)\nprint('waits', flush=True)\n"
         "files.lock(fd)\nprint('has it', flush=True)\n"
     )

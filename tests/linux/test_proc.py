@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from gravscope import proc
+from gravscope.linux import proc
 from tests.support import until
 
 # /proc/PID/stat of Linux 6.1, fields as proc(5) numbers them: state 3, utime 14, starttime 22

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from gravscope import model
-from gravscope.actions.settle import UNTOLD
+from gravscope.actions.look.settle import UNTOLD
+from gravscope.records import model
 from tests.support import PATIENCE, REPOSITORY, Gravscope, ManagedGravscope, alive, until
 from tests.webhook import SECRET, Receiver, serving
 
@@ -128,7 +128,7 @@ def test_a_failing_webhook_leaves_the_outcome_and_is_noted(gravscope: Gravscope,
 def _give_time(gravscope: Gravscope, seconds: float) -> None:
     """Its jobs give everybody so long to answer."""
     code = (
-        f"import sys; from gravscope.actions import notify; notify.PATIENCE = {seconds}; sys.argv[0] = 'gravscope'; "
+        f"import sys; from gravscope.notify import notify; notify.PATIENCE = {seconds}; sys.argv[0] = 'gravscope'; "
         "from gravscope.cli import main; main()"
     )
     gravscope.command = (sys.executable, "-c", code)  # type: ignore[assignment]
@@ -146,7 +146,7 @@ def test_a_hanging_webhook_keeps_nobody_waiting(gravscope: Gravscope) -> None:
     assert not alive(record["supervisor_pid"])
     until(lambda: receiver.got, "the message")
     assert record["notified"] == gravscope.record(nap)["notified"] == []
-    (notifier,) = _processes(b"notifier.py", nap.encode())
+    (notifier,) = _processes(b"notify/__main__.py", nap.encode())
     assert not (gravscope.jobs_dir / f"{nap}.lock").exists()
     # a record that is removed meanwhile stays removed
     (gravscope.jobs_dir / f"{nap}.json").unlink()
@@ -175,13 +175,13 @@ def test_the_address_is_nowhere(gravscope: Gravscope) -> None:
     job = gravscope.start("--notify", "--", "bash", "-c", "env; cat /proc/*/cmdline | tr '\\0' ' '", env=told(receiver))
     gravscope.ended(job)
     until(lambda: receiver.got, "the message")
-    assert _processes(b"notifier.py", job.encode()), "it is at it"
+    assert _processes(b"notify/__main__.py", job.encode()), "it is at it"
     assert _processes(SECRET.encode()) == []
     printed = [gravscope(*words, env=told(receiver)) for words in (("show", job), ("config",), ("status", "--json"))]
     assert all(done.returncode == 0 for done in printed)
     list(serving(receiver))
     notified(gravscope, job)
-    until(lambda: not _processes(b"notifier.py", job.encode()), "the end of the notifier, and of its lock")
+    until(lambda: not _processes(b"notify/__main__.py", job.encode()), "the end of the notifier, and of its lock")
     files = [path for path in gravscope.folder.rglob("*") if path.is_file()]
     assert len(files) >= 2
     for text in [*(path.read_bytes() for path in files), *((done.stdout + done.stderr).encode() for done in printed)]:
@@ -239,7 +239,7 @@ def test_gravscope_may_be_gone_by_then(gravscope: Gravscope, webhook: Receiver) 
     record = gravscope.ended(job)
     (entry,) = notified(gravscope, job)
     assert (record["state"], record["exit_code"]) == ("failed", 5)
-    assert entry["error"] == f"{copy}/gravscope/actions/notifier.py: No such file or directory"
+    assert entry["error"] == f"{copy}/gravscope/notify/__main__.py: No such file or directory"
     assert webhook.got == []
 
 

@@ -14,12 +14,13 @@ from typing import Any
 
 import pytest
 
-from gravscope import files, spec
-from gravscope.actions import telling
-from gravscope.actions.notify import whom_to_tell
-from gravscope.actions.telling import message, note, tell_all
-from gravscope.errors import UsageError
-from gravscope.layers import Layer, resolve
+from gravscope.base.errors import UsageError
+from gravscope.linux import files
+from gravscope.notify import send
+from gravscope.notify.notify import whom_to_tell
+from gravscope.notify.send import message, note, tell_all
+from gravscope.records import spec
+from gravscope.settings.layers import Layer, resolve
 from tests.support import alive, until
 from tests.test_house import loaded_by
 from tests.webhook import Receiver, serving
@@ -120,7 +121,7 @@ def test_the_note_goes_into_no_other_record(tmp_path: Path, monkeypatch: pytest.
     path.write_text(json.dumps(ended()))
     with lock.open("w") as held:
         files.lock(held.fileno())
-        monkeypatch.setattr(telling, "PATIENCE", 0.05)
+        monkeypatch.setattr(send, "PATIENCE", 0.05)
         note(handed, [{"channel": "webhook", "at": "now", "error": None}])
         assert json.loads(path.read_text()) == ended()
         assert lock.exists()
@@ -145,6 +146,6 @@ def test_whom_to_tell() -> None:
 
 def test_the_notifier_needs_the_standard_library_alone() -> None:
     """It is started without site-packages, and has none of the command line's modules."""
-    found = loaded_by("import gravscope.actions.telling")
+    found = loaded_by("import gravscope.notify.send")
     assert {name for name in found if name.partition(".")[0] in ("msgspec", "typer", "rich")} == set()
-    assert "gravscope.model" not in found
+    assert "gravscope.records.model" not in found

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gravscope import clock, proc
-from gravscope.model import JobRecord
+from gravscope.linux import proc
+from gravscope.records import clock
+from gravscope.records.model import JobRecord
 
 # seconds by which two looks at a clock may be apart on a slow machine
 LOOSE = 60

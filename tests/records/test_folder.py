@@ -1,4 +1,4 @@
-"""The folder of records: whose an id is, and who may look into it. (Who is in charge: tests/test_store_locks.py.)"""
+"""The folder of records: whose an id is, and who may look into it. (Who is in charge: test_store_locks.py.)"""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from gravscope.errors import StoreError
-from gravscope.jobs_folder import JobsFolder, make_private_folder
-from gravscope.stamp import stamp
+from gravscope.base.errors import StoreError
+from gravscope.base.stamp import stamp
+from gravscope.records.folder import JobsFolder, make_private_folder
 from tests.support import locked_ids
 
 STAMP = "20260101_120000"

@@ -11,11 +11,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from gravscope.model import OLDER_DISPATCHER
-from gravscope.store import Store, read_record
+from gravscope.records.model import OLDER_DISPATCHER
+from gravscope.records.store import Store, read_record
 from tests.support import Gravscope
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parents[1] / "data"
 # A file that is missing here is not frozen; one that is here is never edited. What a later gravscope writes gets a file
 # of its own.
 FROZEN = {

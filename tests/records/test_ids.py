@@ -12,11 +12,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gravscope.actions.launch import open_log
-from gravscope.commands import unit_name
-from gravscope.errors import UsageError
-from gravscope.ids import check_name
-from gravscope.store import Store
+from gravscope.actions.launch.launch import open_log
+from gravscope.base.errors import UsageError
+from gravscope.records.ids import check_name
+from gravscope.records.store import Store
+from gravscope.systemd.commands import unit_name
 from tests.fake_clock import FakeClock
 from tests.support import Gravscope, ManagedGravscope, until
 

@@ -15,9 +15,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gravscope import cgroup, older, proc
-from gravscope.model import OLDER_DISPATCHER, JobRecord
-from gravscope.older import TOLERANCE, convert, is_older, parse_started
+from gravscope.linux import cgroup, proc
+from gravscope.records import legacy
+from gravscope.records.legacy import TOLERANCE, convert, is_older, parse_started
+from gravscope.records.model import OLDER_DISPATCHER, JobRecord
 
 PATH = Path("/jobs/fit_20260101_120000.json")
 # every name that it wrote
@@ -50,7 +51,7 @@ def process() -> Iterator[subprocess.Popen[str]]:
 @pytest.fixture
 def began(process: subprocess.Popen[str]) -> float:
     """When the kernel says that it was started, in seconds since 1970."""
-    found, boot = proc.stat(process.pid), older.boot_time()
+    found, boot = proc.stat(process.pid), legacy.boot_time()
     assert found is not None
     assert boot is not None
     return boot + found.start_ticks / proc.TICKS
@@ -94,7 +95,7 @@ def test_a_start_in_the_hour_that_is_repeated(
     time.tzset()
     try:
         for first_or_second in (1792888200.0, 1792891800.0):  # 02:30 on 2026-10-25, in summer and in winter time
-            monkeypatch.setattr(older, "boot_time", lambda at=first_or_second: at - found.start_ticks / proc.TICKS)
+            monkeypatch.setattr(legacy, "boot_time", lambda at=first_or_second: at - found.start_ticks / proc.TICKS)
             text = {**FULL, "pid": process.pid, "started": spellings(first_or_second)[spelling]}
             record = convert(text, PATH)
             assert record.state == "running"

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from gravscope import outcome
-from gravscope.model import EndState
-from gravscope.outcome import KILL_ALL, KILL_GROUP, STOP_UNIT, TERM_GROUP, THAW, Evidence, decide
-from tests.outcome_rows import ROWS, Row
+from gravscope.records import outcome
+from gravscope.records.model import EndState
+from gravscope.records.outcome import KILL_ALL, KILL_GROUP, STOP_UNIT, TERM_GROUP, THAW, Evidence, decide
+from tests.records.outcome_rows import ROWS, Row
 
 SIZES = st.none() | st.integers(0, 2**50)
 ENDS = st.one_of(

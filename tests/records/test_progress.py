@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gravscope.progress import LONGEST, TAIL, Progress, find, of_line
+from gravscope.records.progress import LONGEST, TAIL, Progress, find, of_line
 
 # a line, and done/total or the fraction, stage, seconds to the end
 TELLING: list[tuple[str, str, str | None, float | None]] = [

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from gravscope.errors import UsageError
-from gravscope.spec import Limits
+from gravscope.base.errors import UsageError
+from gravscope.records.spec import Limits
 
 GIB = 2**30
 
@@ -35,7 +35,7 @@ def test_limits_that_are_none(wrong: dict[str, Any], said: str) -> None:
 
 def test_limits_as_people_write_them(monkeypatch: pytest.MonkeyPatch) -> None:
     """Text and numbers that mean the same are the same."""
-    monkeypatch.setattr("gravscope.spec.total_memory", lambda: 16 * GIB)
+    monkeypatch.setattr("gravscope.records.spec.total_memory", lambda: 16 * GIB)
     text = Limits(mem_high="6G", mem_max="50%", swap_max="infinity", cpu_quota="150%", tasks_max="64", cpu_weight="50")
     numbers = Limits(
         mem_high=6 * GIB, mem_max=8e0 * GIB, swap_max="infinity", cpu_quota=150, tasks_max=64, cpu_weight=50

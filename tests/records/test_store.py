@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gravscope.errors import GravscopeError, NoSuchJobError, StoreError, UsageError
-from gravscope.ids import check_name, name_of, order_of
-from gravscope.jobs_folder import make_private_folder
-from gravscope.model import Cancel, CancelRequest, CancelStep, JobRecord
-from gravscope.store import Store, each_readable, read_record
+from gravscope.base.errors import GravscopeError, NoSuchJobError, StoreError, UsageError
+from gravscope.records.folder import make_private_folder
+from gravscope.records.ids import check_name, name_of, order_of
+from gravscope.records.model import Cancel, CancelRequest, CancelStep, JobRecord
+from gravscope.records.store import Store, each_readable, read_record
 from tests.support import locked_ids
 
 STAMP = "20260101_120000"
@@ -351,7 +351,7 @@ def test_a_folder_that_is_not_ours_to_search_is_a_store_error(store: Store, monk
         raise PermissionError(13, "Permission denied", str(path))
 
     make_private_folder(store.jobs_dir)
-    monkeypatch.setattr("gravscope.jobs_folder.make_private_folder", lambda folder: None)
+    monkeypatch.setattr("gravscope.records.folder.make_private_folder", lambda folder: None)
     monkeypatch.setattr(os, "lstat", refuse)
     monkeypatch.setattr(os, "open", refuse)
     with pytest.raises(StoreError, match="Permission denied; is it yours"):

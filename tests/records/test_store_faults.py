@@ -15,17 +15,17 @@ from typing import Any
 
 import pytest
 
-from gravscope import files
-from gravscope.actions import shared
-from gravscope.actions.status import RECENT, Standing, status
+from gravscope.actions.launch import exposed_folders
+from gravscope.actions.look.status import RECENT, Standing, status
+from gravscope.base.errors import StoreError
 from gravscope.cli import complain
-from gravscope.errors import StoreError
-from gravscope.jobs_folder import make_private_folder
-from gravscope.store import Store
+from gravscope.linux import files
+from gravscope.records.folder import make_private_folder
+from gravscope.records.store import Store
 from tests.disks import small_disk
 from tests.inside import Inside, inside
+from tests.records.test_store_hostile import BAD, GOOD, put, record
 from tests.support import REPOSITORY, Gravscope, until
-from tests.test_store_hostile import BAD, GOOD, put, record
 
 __all__ = ["inside"]
 # as many records as some years of nightly jobs leave
@@ -121,7 +121,7 @@ def test_twenty_thousand_records(inside: Inside, monkeypatch: pytest.MonkeyPatch
 
 def told(folder: Path) -> list[str]:
     """What `run` would warn of."""
-    return list(shared.warnings([folder, folder]))
+    return list(exposed_folders.warnings([folder, folder]))
 
 
 def test_a_folder_that_others_can_write_to_is_told(tmp_path: Path) -> None:
@@ -209,8 +209,8 @@ def test_without_permission(monkeypatch: pytest.MonkeyPatch) -> None:
 WRITER = """
 import sys
 from pathlib import Path
-from gravscope.errors import StoreError
-from gravscope.store import Store
+from gravscope.base.errors import StoreError
+from gravscope.records.store import Store
 store, refused = Store(Path(sys.argv[1])), 0
 record = store.read(sys.argv[2])
 record.reason = sys.argv[3] * 100_000

@@ -15,17 +15,20 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gravscope import files, proc
-from gravscope.model import CancelRequest, LimitChange
-from gravscope.spec import Limits
-from gravscope.store import Store, read_record
-from gravscope.supervisor import wish
-from gravscope.supervisor.recorder import Recorder
+from gravscope.linux import files, proc
+from gravscope.records.model import CancelRequest, LimitChange
+from gravscope.records.spec import Limits
+from gravscope.records.store import Store, read_record
+from gravscope.supervisor import requests
+from gravscope.supervisor.record import Recorder
 from tests.inside import Inside, inside
 
 __all__ = ["inside"]
 GOOD, BAD = "good_20260314_092653", "bad_20260314_092654"
-WHOLE: dict[str, Any] = {**json.loads((Path(__file__).parent / "data" / "record_v1.json").read_text()), "unit": None}
+WHOLE: dict[str, Any] = {
+    **json.loads((Path(__file__).parents[1] / "data" / "record_v1.json").read_text()),
+    "unit": None,
+}
 # every command that reads a job, and what it is asked; none of them has to wait
 COMMANDS: list[tuple[str, ...]] = [
     ("status",), ("status", "--json"), ("status", "-a"), ("status", BAD), ("status", BAD, "--json"), ("show", BAD),
@@ -262,10 +265,10 @@ def test_what_a_supervisor_takes_over_never_spoils_its_record(tmp_path: Path, re
     for name, value in (("cancel", request_), ("limits", changes)):
         (tmp_path / name).write_bytes(json.dumps(value).encode("utf-8", "surrogatepass"))
     recorder = Recorder(str(tmp_path / f"{GOOD}.json"), record(GOOD))
-    taken, changed = wish.read_cancel(str(tmp_path / "cancel")), wish.read_changes(str(tmp_path / "limits"))
+    taken, changed = requests.read_cancel(str(tmp_path / "cancel")), requests.read_changes(str(tmp_path / "limits"))
     if taken is not None:
         recorder.update(cancel=taken)
-        assert 0 <= wish.grace_of(taken, 10.0) <= 10.0
+        assert 0 <= requests.grace_of(taken, 10.0) <= 10.0
     if changed is not None:
         recorder.update(limit_changes=changed)
     assert recorder.write()
@@ -277,12 +280,12 @@ def test_a_real_request_is_taken_over(tmp_path: Path) -> None:
     store = Store(tmp_path)
     request = CancelRequest(requested="2026-01-01T00:00:00+00:00", by="me (pid 1)", grace=3.5)
     store.write_cancel(GOOD, request)
-    taken = wish.read_cancel(str(store.cancel_path(GOOD)))
+    taken = requests.read_cancel(str(store.cancel_path(GOOD)))
     assert taken is not None
     assert msgspec.convert(taken, CancelRequest) == request
     change = LimitChange(at="now", by="me", limits=Limits(mem_max=2**33, cpu_quota=150.0))
     files.write_atomically(str(store.limits_path(GOOD)), msgspec.json.encode([change]))
-    assert wish.read_changes(str(store.limits_path(GOOD))) == msgspec.to_builtins([change])
+    assert requests.read_changes(str(store.limits_path(GOOD))) == msgspec.to_builtins([change])
 
 
 @pytest.mark.parametrize(
@@ -291,6 +294,6 @@ def test_a_real_request_is_taken_over(tmp_path: Path) -> None:
 def test_a_request_that_is_no_json_is_none(tmp_path: Path, text: bytes) -> None:
     """Nesting without end, NaN and bytes that are no text end neither the supervisor nor a reader."""
     (tmp_path / f"{GOOD}.cancel").write_bytes(text)
-    assert wish.read_cancel(str(tmp_path / f"{GOOD}.cancel")) is None
-    assert wish.read_changes(str(tmp_path / f"{GOOD}.cancel")) is None
+    assert requests.read_cancel(str(tmp_path / f"{GOOD}.cancel")) is None
+    assert requests.read_changes(str(tmp_path / f"{GOOD}.cancel")) is None
     assert Store(tmp_path).read_cancel(GOOD) is None

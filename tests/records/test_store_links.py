@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from gravscope.actions.launch import open_log
-from gravscope.jobs_folder import make_private_folder
-from gravscope.store import Store
+from gravscope.actions.launch.launch import open_log
+from gravscope.records.folder import make_private_folder
+from gravscope.records.store import Store
 from tests.disks import need_root
 from tests.inside import Inside, inside
+from tests.records.test_store_hostile import BAD, GOOD, put, record
 from tests.support import Gravscope
-from tests.test_store_hostile import BAD, GOOD, put, record
 
 __all__ = ["inside"]
 STRANGER = 64123

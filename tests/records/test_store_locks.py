@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from gravscope import files
-from gravscope.errors import StoreError
-from gravscope.model import JobRecord
-from gravscope.store import Store
+from gravscope.base.errors import StoreError
+from gravscope.linux import files
+from gravscope.records.model import JobRecord
+from gravscope.records.store import Store
 from tests.support import REPOSITORY, locked_ids, until
 
 STAMP = "20260101_120000"
@@ -24,7 +24,7 @@ RUNNERS, EACH = 8, 12
 RESERVE = """
 import sys
 from pathlib import Path
-from gravscope.store import Store
+from gravscope.records.store import Store
 store = Store(Path(sys.argv[1]))
 print("ready", flush=True)
 sys.stdin.readline()
@@ -34,7 +34,7 @@ sys.stdin.readline()
 CANCELLING = """
 import sys
 from pathlib import Path
-from gravscope.store import Store
+from gravscope.records.store import Store
 print("ready", flush=True)
 with Store(Path(sys.argv[1])).cancelling("a"):
     print("in", flush=True)

@@ -10,10 +10,11 @@ from functools import cache
 
 import pytest
 
-from gravscope import __version__, errors
+from gravscope import __version__
+from gravscope.base import errors
 from gravscope.cli.app import app
-from gravscope.cli.tree import read
-from gravscope.settings import SETTINGS, variable_of
+from gravscope.cli.command_tree import read
+from gravscope.settings.known import SETTINGS, variable_of
 from tests.support import REPOSITORY
 
 PAGE = REPOSITORY / "docs" / "gravscope.1"

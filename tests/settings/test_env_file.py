@@ -11,9 +11,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gravscope.actions.env_file import read_env_file, split_words
-from gravscope.actions.spec import Typed, make_spec
-from gravscope.errors import UsageError
+from gravscope.actions.launch.spec import Typed, make_spec
+from gravscope.base.errors import UsageError
+from gravscope.settings.env_file import read_env_file, split_words
 
 
 @pytest.mark.parametrize(

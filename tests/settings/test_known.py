@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gravscope.actions.spec import Typed, TypedLimits
-from gravscope.errors import UsageError
+from gravscope.actions.launch.spec import Typed, TypedLimits
+from gravscope.base.errors import UsageError
+from gravscope.base.quantity import total_memory
 from gravscope.launchers.choose import OF_A_JOB
-from gravscope.layers import FOLDERS, Layer, environment, resolve, setting_of
-from gravscope.quantity import total_memory
-from gravscope.settings import SETTINGS, SWITCH, VARIABLES, Setting, nearest, variable_of
+from gravscope.settings.known import SETTINGS, SWITCH, VARIABLES, Setting, nearest, variable_of
+from gravscope.settings.layers import FOLDERS, Layer, environment, resolve, setting_of
 from tests.support import REPOSITORY
 
 DOCUMENT = REPOSITORY / "docs" / "configuration.md"

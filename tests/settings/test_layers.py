@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gravscope.errors import UsageError
-from gravscope.layers import Layer, environment, folders, job_tables, resolve, variables
-from gravscope.settings import MEMSAFE_ENV, SETTINGS
+from gravscope.base.errors import UsageError
+from gravscope.settings.known import MEMSAFE_ENV, SETTINGS
+from gravscope.settings.layers import Layer, environment, folders, job_tables, resolve, variables
 
 USERS, SHARED, OWN = Path("/home/config.toml"), Path("/project/pyproject.toml"), Path("/project/gravscope.toml")
 KEYS = {"mem_high": ["1G", "2G", "3G"], "timeout": ["1h", "2h"], "launcher": ["auto", "session"], "grace": ["1s"]}

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from gravscope.errors import UsageError
-from gravscope.project import Project, find_project
+from gravscope.base.errors import UsageError
+from gravscope.settings.project import Project, find_project
 from tests.support import REPOSITORY
 
 
@@ -140,7 +140,7 @@ def test_without_settings_no_time_is_lost(deep: Path, state: dict[str, str]) -> 
     """Where there is no file of ours, nothing is loaded to read one: many short commands run in such folders."""
     (deep / "pyproject.toml").write_text('[project]\nname = "x"\n')
     code = (
-        "import sys; from pathlib import Path; from gravscope.project import find_project\n"
+        "import sys; from pathlib import Path; from gravscope.settings.project import find_project\n"
         f"find_project(Path({str(deep)!r}), {state!r}).settings_for('fit')\n"
         "sys.exit('tomllib' in sys.modules or 'difflib' in sys.modules)"
     )

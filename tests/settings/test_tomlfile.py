@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gravscope.errors import UsageError
-from gravscope.tomlfile import dotted, line_of, place, read_toml
+from gravscope.base.errors import UsageError
+from gravscope.settings.tomlfile import dotted, line_of, place, read_toml
 
 TEXT = """\
 # mem_high = 1

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from gravscope.outcome import KILL_GROUP, STOP_UNIT, TERM_GROUP
-from gravscope.supervisor import heed
-from gravscope.supervisor.heed import Wish, wish_at_the_end
+from gravscope.records.outcome import KILL_GROUP, STOP_UNIT, TERM_GROUP
+from gravscope.supervisor import cancellation
+from gravscope.supervisor.cancellation import Wish, wish_at_the_end
 from tests.support import PATIENCE
 
 WHEN = "2026-01-01T12:00:00.000+00:00"
@@ -28,7 +28,7 @@ def request(*steps: str, **facts: Any) -> dict[str, Any]:  # noqa: ANN401
 @pytest.fixture
 def put(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, Any] | str], str]:
     """Puts a request beside a record; where that is. Whatever comes later is waited for, however busy the machine."""
-    monkeypatch.setattr(heed, "PATIENCE", PATIENCE)
+    monkeypatch.setattr(cancellation, "PATIENCE", PATIENCE)
 
     def write(found: dict[str, Any] | str) -> str:
         beside = tmp_path / "new"
@@ -85,7 +85,7 @@ def test_the_next_step_comes_after_the_end(put: Put) -> None:
 
 def test_a_cancel_that_was_killed_in_a_step(put: Put, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody will ever say whom it reached: in doubt those it was about to."""
-    monkeypatch.setattr(heed, "PATIENCE", 0.02)
+    monkeypatch.setattr(cancellation, "PATIENCE", 0.02)
     assert at_the_end(put(request(TERM_GROUP, acting=ONE_ANSWERS))).answered
 
 
@@ -105,7 +105,7 @@ def test_a_stop_job_that_has_reached_us(put: Put) -> None:
 def test_a_stop_job_that_comes_to_us_first(put: Put, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the supervisor is signalled before the job, a job that ended while it was not had ended by itself: that is
     known at once."""
-    monkeypatch.setattr(heed, "PATIENCE", 1e6)
+    monkeypatch.setattr(cancellation, "PATIENCE", 1e6)
     found = at_the_end(put(request(STOP_UNIT, acting=ONE_ANSWERS)), told_first=True)
     assert (found.reached, found.answered) == (False, False)
 
@@ -113,7 +113,7 @@ def test_a_stop_job_that_comes_to_us_first(put: Put, monkeypatch: pytest.MonkeyP
 def test_an_empty_request(put: Put) -> None:
     """All that a full disk would take: somebody asked, and in doubt it was that."""
     found = at_the_end(put(""))
-    assert found.steps == (heed.UNWRITTEN,)
+    assert found.steps == (cancellation.UNWRITTEN,)
     assert (found.reached, found.answered, found.record["steps"]) == (True, True, [])
 
 

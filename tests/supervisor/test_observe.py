@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from gravscope import cgroup
+from gravscope.linux import cgroup
+from gravscope.supervisor.cgroups import Place
 from gravscope.supervisor.journal import Journal
-from gravscope.supervisor.notice import Notice, agree
-from gravscope.supervisor.place import Place
-from gravscope.supervisor.recorder import Recorder
+from gravscope.supervisor.observe import Notice, agree
+from gravscope.supervisor.record import Recorder
 from gravscope.supervisor.request import Request
 
 MIB = 1 << 20

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from gravscope import cgroup
+from gravscope.linux import cgroup
 from gravscope.supervisor import oom
+from gravscope.supervisor.cgroups import Place
 from gravscope.supervisor.oom import OomWatch
-from gravscope.supervisor.place import Place
 
 
 class Tree:

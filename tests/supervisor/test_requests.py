@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from gravscope import proc
-from gravscope.supervisor import wish
+from gravscope.linux import proc
+from gravscope.supervisor import requests
+from gravscope.supervisor.cgroups import Place
 from gravscope.supervisor.journal import Journal
-from gravscope.supervisor.notice import Notice
-from gravscope.supervisor.place import Place
-from gravscope.supervisor.recorder import Recorder
+from gravscope.supervisor.observe import Notice
+from gravscope.supervisor.processes import Tree
+from gravscope.supervisor.record import Recorder
 from gravscope.supervisor.request import Request
-from gravscope.supervisor.tree import Tree
-from gravscope.supervisor.wish import is_noted, read_cancel, read_changes
+from gravscope.supervisor.requests import is_noted, read_cancel, read_changes
 
 STRANGER = 64123
 CANCEL = {"requested": "2026-01-01T00:00:00+00:00", "by": "me", "grace": 1.5, "steps": []}
@@ -84,7 +84,7 @@ def test_a_request_that_is_written_at_last(tmp_path: Path, monkeypatch: pytest.M
         path.write_text(json.dumps(CANCEL))
         return real(looked_at)
 
-    monkeypatch.setattr(wish.os, "lstat", lstat)
+    monkeypatch.setattr(requests.os, "lstat", lstat)
     assert read_cancel(str(path)) == CANCEL
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gravscope.supervisor import logout
+from gravscope.supervisor import stopped_by
 
 LOGGED_OUT = "# This is private data. Do not parse.\nNAME=bob\nSTATE=closing\nSTOPPING=yes\nLAST_SESSION_TIMESTAMP=1\n"
 
@@ -28,14 +28,14 @@ def test_the_last_logout_is_told_from_other_stops(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, text: str | None, linger: bool, in_unit: bool, logged_out: bool
 ) -> None:
     """Only a manager that is stopping, of a user that does not linger, with the job in its unit, is a logout."""
-    monkeypatch.setattr(logout, "USERS", str(tmp_path))
-    monkeypatch.setattr(logout, "LINGER", str(tmp_path / "linger"))
-    monkeypatch.setattr(logout, "PATIENCE", 0)
+    monkeypatch.setattr(stopped_by, "USERS", str(tmp_path))
+    monkeypatch.setattr(stopped_by, "LINGER", str(tmp_path / "linger"))
+    monkeypatch.setattr(stopped_by, "PATIENCE", 0)
     (tmp_path / "linger").mkdir()
     if linger:
         (tmp_path / "linger" / "bob").touch()
     if text is not None:
         (tmp_path / str(os.getuid())).write_text(text)
-    sentence = logout.why_stopped("SIGTERM", in_unit=in_unit)
+    sentence = stopped_by.why_stopped("SIGTERM", in_unit=in_unit)
     assert ("last logout" in sentence) is logged_out
     assert logged_out or sentence == "told to stop by SIGTERM, with no cancel request"

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gravscope import commands
-from gravscope.spec import Limits
+from gravscope.records.spec import Limits
+from gravscope.systemd import commands
 
 UNIT = "gravscope-fit_20260101_120000.scope"
 # systemctl --user show --property=ActiveState,SubState,Result,ControlGroup,LoadState of systemd 252 (Debian 12)

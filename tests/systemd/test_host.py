@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 from pytest_subprocess import FakeProcess
 
-from gravscope import host, proc
-from gravscope.errors import UnsupportedError
+from gravscope.base.errors import UnsupportedError
+from gravscope.linux import proc
+from gravscope.systemd import host
 from tests.support import alive, until
 
 UID = os.geteuid()

@@ -14,14 +14,14 @@ import signal
 import time
 from collections.abc import Callable, Mapping
 
-from gravscope import cgroup, commands, files, host, proc
-from gravscope.actions.owner import refuse_foreign
-from gravscope.actions.settle import is_elsewhere, now, settled, unit_properties
-from gravscope.actions.signals import Target
-from gravscope.errors import GravscopeError, RefusedError, StoreError, UnsupportedError
-from gravscope.immutable import Immutable
-from gravscope.model import OLDER_DISPATCHER, CancelRequest, CancelStep, JobRecord, Reach
-from gravscope.outcome import (
+from gravscope.actions.control.signals import Target
+from gravscope.actions.look.owner import refuse_foreign
+from gravscope.actions.look.settle import is_elsewhere, now, settled, unit_properties
+from gravscope.base.errors import GravscopeError, RefusedError, StoreError, UnsupportedError
+from gravscope.base.immutable import Immutable
+from gravscope.linux import cgroup, files, proc
+from gravscope.records.model import OLDER_DISPATCHER, CancelRequest, CancelStep, JobRecord, Reach
+from gravscope.records.outcome import (
     CANCELLED,
     KILL_ALL,
     KILL_GROUP,
@@ -31,7 +31,8 @@ from gravscope.outcome import (
     Evidence,
     decide,
 )
-from gravscope.store import Store, read_record
+from gravscope.records.store import Store, read_record
+from gravscope.systemd import commands, host
 
 # seconds after the grace period in which a cancel has ended the job, or says what is still there
 UNTIL_THE_END = 1.9

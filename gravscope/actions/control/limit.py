@@ -10,17 +10,18 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from gravscope import bus, cgroup, commands, files, host, proc
-from gravscope.actions.cancel import requester
-from gravscope.actions.owner import refuse_foreign
-from gravscope.actions.settle import job_folder, now, settled, supervisor_of
-from gravscope.actions.status import memory_now
-from gravscope.errors import RefusedError, StoreError, UnsupportedError, UsageError
+from gravscope.actions.control.cancel import requester
+from gravscope.actions.look.owner import refuse_foreign
+from gravscope.actions.look.settle import job_folder, now, settled, supervisor_of
+from gravscope.actions.look.status import memory_now
+from gravscope.base.errors import RefusedError, StoreError, UnsupportedError, UsageError
+from gravscope.base.quantity import format_size
 from gravscope.launchers.choose import refuse_undelegated
-from gravscope.model import OLDER_DISPATCHER, JobRecord, LimitChange
-from gravscope.quantity import format_size
-from gravscope.spec import Limits
-from gravscope.store import Store
+from gravscope.linux import cgroup, files, proc
+from gravscope.records.model import OLDER_DISPATCHER, JobRecord, LimitChange
+from gravscope.records.spec import Limits
+from gravscope.records.store import Store
+from gravscope.systemd import bus, commands, host
 
 # seconds in which a supervisor takes a change into the record; it looks once a second even if it is not told
 TAKEN_OVER = 5.0

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import signal
 
-from gravscope import cgroup, files, proc
-from gravscope.actions.limit import live_supervised, taken_over
-from gravscope.actions.owner import refuse_foreign
-from gravscope.actions.settle import job_folder
-from gravscope.errors import RefusedError, StoreError, UnsupportedError
-from gravscope.model import JobRecord
-from gravscope.store import Store
+from gravscope.actions.control.limit import live_supervised, taken_over
+from gravscope.actions.look.owner import refuse_foreign
+from gravscope.actions.look.settle import job_folder
+from gravscope.base.errors import RefusedError, StoreError, UnsupportedError
+from gravscope.linux import cgroup, files, proc
+from gravscope.records.model import JobRecord
+from gravscope.records.store import Store
 
 
 def pause(store: Store, job_id: str) -> JobRecord:

@@ -10,10 +10,11 @@ import os
 import signal
 import time
 
-from gravscope import cgroup, host, proc
-from gravscope.actions.settle import inside, job_folder, supervisor_of, survivors, unit_folder
-from gravscope.actions.wait import sleep_until_any_ends
-from gravscope.model import JobRecord, Reach
+from gravscope.actions.look.settle import inside, job_folder, supervisor_of, survivors, unit_folder
+from gravscope.actions.look.wait import sleep_until_any_ends
+from gravscope.linux import cgroup, proc
+from gravscope.records.model import JobRecord, Reach
+from gravscope.systemd import host
 
 # seconds between two looks where there is nothing that could wake us
 LOOK_AGAIN = 0.05

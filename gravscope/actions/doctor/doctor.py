@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gravscope.actions import doctor_lines as lines
-from gravscope.actions import doctor_machine as machine
-from gravscope.actions.doctor_facts import Facts
-from gravscope.actions.doctor_lines import Check, scope_works
-from gravscope.actions.doctor_probes import gather
-from gravscope.project import Project
+from gravscope.actions.doctor import lines, machine
+from gravscope.actions.doctor.facts import Facts
+from gravscope.actions.doctor.lines import Check, scope_works
+from gravscope.actions.doctor.probes import gather
+from gravscope.settings.project import Project
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from gravscope.spec import Limits
+from gravscope.records.spec import Limits
 
 CgroupMode = Literal["unified", "hybrid", "v1", "none"]
 Held = int | float | str | None

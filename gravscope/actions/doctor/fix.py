@@ -7,13 +7,13 @@ import stat
 from collections.abc import Mapping
 from pathlib import Path
 
-from gravscope import commands, host
-from gravscope.actions.doctor_facts import Folder
-from gravscope.actions.doctor_folders import WRITABLE_BY_GROUP, WRITABLE_BY_OTHERS, look_at, writable_by_others
-from gravscope.actions.doctor_probes import PATIENCE, ask_manager, read_linger, user_name
-from gravscope.errors import GravscopeError
-from gravscope.jobs_folder import make_private_folder
-from gravscope.project import Project
+from gravscope.actions.doctor.facts import Folder
+from gravscope.actions.doctor.folders import WRITABLE_BY_GROUP, WRITABLE_BY_OTHERS, look_at, writable_by_others
+from gravscope.actions.doctor.probes import PATIENCE, ask_manager, read_linger, user_name
+from gravscope.base.errors import GravscopeError
+from gravscope.records.folder import make_private_folder
+from gravscope.settings.project import Project
+from gravscope.systemd import commands, host
 
 OUR_SCOPES = "gravscope-*.scope"
 OUR_UNITS = (commands.SLICE, "gravscope-prune.timer", "gravscope-prune.service")

@@ -9,7 +9,7 @@ import stat
 from pathlib import Path
 from typing import Any, Literal
 
-from gravscope.actions.doctor_facts import Folder
+from gravscope.actions.doctor.facts import Folder
 
 # what is below one of these may be fetched by anybody, where a web server runs; some are called so only in one place
 WEB_ROOTS = frozenset({"public", "public_html", "www", "wwwroot", "webroot", "htdocs", "httpdocs"})

@@ -13,9 +13,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from gravscope import cgroup, commands
-from gravscope.actions.doctor_facts import ASKED, OOM_MAX, Facts, Held
-from gravscope.quantity import format_size
+from gravscope.actions.doctor.facts import ASKED, OOM_MAX, Facts, Held
+from gravscope.base.quantity import format_size
+from gravscope.linux import cgroup
+from gravscope.systemd import commands
 
 Status = Literal["ok", "warn", "fail"]
 NEEDED = ("memory", "pids", "cpu")

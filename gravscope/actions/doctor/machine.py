@@ -5,10 +5,10 @@ from __future__ import annotations
 import shlex
 from datetime import datetime
 
-from gravscope.actions.doctor_facts import MIB, Facts, Folder
-from gravscope.actions.doctor_folders import web_root, writable_by_others
-from gravscope.actions.doctor_lines import Check, Status
-from gravscope.quantity import format_size
+from gravscope.actions.doctor.facts import MIB, Facts, Folder
+from gravscope.actions.doctor.folders import web_root, writable_by_others
+from gravscope.actions.doctor.lines import Check, Status
+from gravscope.base.quantity import format_size
 
 ROOM_WANTED, ROOM_NEEDED = 1024 * MIB, MIB
 NAMES_WANTED = 1000

@@ -12,9 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import gravscope
-from gravscope import cgroup, commands, host, proc
-from gravscope.actions import shipped
-from gravscope.actions.doctor_facts import (
+from gravscope.actions.doctor.facts import (
     CgroupMode,
     Clock,
     Facts,
@@ -25,11 +23,14 @@ from gravscope.actions.doctor_facts import (
     Slice,
     Trial,
 )
-from gravscope.actions.doctor_folders import look_at, unsafe_parts
-from gravscope.actions.doctor_scope import try_oom, try_scope
-from gravscope.errors import UnsupportedError
-from gravscope.project import Project
-from gravscope.quantity import total_memory
+from gravscope.actions.doctor.folders import look_at, unsafe_parts
+from gravscope.actions.doctor.trial import try_oom, try_scope
+from gravscope.actions.units import package_data
+from gravscope.base.errors import UnsupportedError
+from gravscope.base.quantity import total_memory
+from gravscope.linux import cgroup, proc
+from gravscope.settings.project import Project
+from gravscope.systemd import commands, host
 
 # seconds that one tool may take: a machine that is slower than that is in trouble, and says so by it
 PATIENCE = 8.0
@@ -100,7 +101,7 @@ def _version_of(package: str) -> str | None:
 
 
 def _swap_script() -> str | None:
-    found = shipped.find("scripts/swap_extend.sh")
+    found = package_data.find("scripts/swap_extend.sh")
     return None if found is None else str(found)
 
 

@@ -15,9 +15,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from gravscope import cgroup, commands, host, proc
-from gravscope.actions.doctor_facts import ASKED, OOM_ASKED, OOM_MAX, Held, OomTrial, Trial
-from gravscope.spec import Limits
+from gravscope.actions.doctor.facts import ASKED, OOM_ASKED, OOM_MAX, Held, OomTrial, Trial
+from gravscope.linux import cgroup, proc
+from gravscope.records.spec import Limits
+from gravscope.systemd import commands, host
 
 # seconds until a manager that has answered a question may be taken to be stuck with the scope
 START_WITHIN = 15.0

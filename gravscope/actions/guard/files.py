@@ -17,8 +17,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gravscope.actions.guard_lines import Kind, has_guard, insert_guard, kind_of
-from gravscope.errors import GravscopeError, UsageError
+from gravscope.actions.guard.lines import Kind, has_guard, insert_guard, kind_of
+from gravscope.base.errors import GravscopeError, UsageError
 
 _BOM = b"\xef\xbb\xbf"
 # Python reads characters; a shell reads bytes, which surrogateescape carries through unchanged.

@@ -1,6 +1,6 @@
 """The guard as text: does this source have one, and where does one go. Text in, text out; no file is touched.
 
-The lines that go in work where gravscope is not installed. `gravscope.actions.guard_files` reads and writes the files.
+The lines that go in work where gravscope is not installed. `gravscope.actions.guard.files` reads and writes the files.
 What counts as a guard is judged by heuristics that lean to "no": a guard too many costs only a line.
 """
 
@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Literal
 
-from gravscope.errors import UsageError
+from gravscope.base.errors import UsageError
 
 Kind = Literal["python", "shell"]
 

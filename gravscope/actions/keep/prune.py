@@ -16,16 +16,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from gravscope import clock
-from gravscope.actions.ended import holding
-from gravscope.actions.launch import printable
-from gravscope.actions.owner import is_foreign
-from gravscope.actions.settle import settled
-from gravscope.errors import GravscopeError, NoSuchJobError, StoreError, UsageError
-from gravscope.ids import name_of, order_of
-from gravscope.model import OLDER_DISPATCHER, JobRecord
-from gravscope.project import Project
-from gravscope.store import Store
+from gravscope.actions.launch.launch import printable
+from gravscope.actions.look.ended import holding
+from gravscope.actions.look.owner import is_foreign
+from gravscope.actions.look.settle import settled
+from gravscope.base.errors import GravscopeError, NoSuchJobError, StoreError, UsageError
+from gravscope.records import clock
+from gravscope.records.ids import name_of, order_of
+from gravscope.records.model import OLDER_DISPATCHER, JobRecord
+from gravscope.records.store import Store
+from gravscope.settings.project import Project
 
 # what stands beside a record, by the id in its name
 _BESIDE = (

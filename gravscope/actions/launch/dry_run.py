@@ -6,13 +6,13 @@ import shlex
 import time
 from collections.abc import Mapping
 
-from gravscope.actions.hide import hide_in_command, hide_secrets
-from gravscope.actions.launch import argv_of, first_facts, job_environment
+from gravscope.actions.launch.launch import argv_of, first_facts, job_environment
+from gravscope.base.redact import hide_in_command, hide_secrets
+from gravscope.base.stamp import stamp
 from gravscope.launchers import scope
 from gravscope.launchers.choose import choose
-from gravscope.project import Project
-from gravscope.spec import JobSpec
-from gravscope.stamp import stamp
+from gravscope.records.spec import JobSpec
+from gravscope.settings.project import Project
 
 
 def dry_run(spec: JobSpec, project: Project, environ: Mapping[str, str]) -> str:

@@ -12,7 +12,7 @@ _BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 def warnings(folders: Iterable[Path]) -> Iterator[str]:
     """A line for each folder in which others could. In one with the sticky bit, such as /tmp, they cannot
-    (inode(7)), and what they add themselves is not believed (`gravscope.files`)."""
+    (inode(7)), and what they add themselves is not believed (`gravscope.linux.files`)."""
     ours = os.geteuid()
     for folder in dict.fromkeys(folders):
         try:
@@ -27,6 +27,6 @@ def warnings(folders: Iterable[Path]) -> Iterator[str]:
 
 def _others_are_meant(folder: Path, ours: int) -> bool:
     """False where only a group of the user's own may write, which a umask of 002 does."""
-    from gravscope.actions.doctor_folders import look_at, writable_by_others  # noqa: PLC0415 (5 ms, for a rare case)
+    from gravscope.actions.doctor.folders import look_at, writable_by_others  # noqa: PLC0415 (5 ms, for a rare case)
 
     return writable_by_others(look_at(folder, ours))

@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 
-from gravscope.actions.settle import conclude, now, survivors, unsupervised
-from gravscope.errors import GravscopeError, UnsupportedError
-from gravscope.store import Store
+from gravscope.actions.look.settle import conclude, now, survivors, unsupervised
+from gravscope.base.errors import GravscopeError, UnsupportedError
+from gravscope.records.store import Store
 
 
 def survivor(jobs_dir: Path, job_id: str) -> dict[str, Any] | None:

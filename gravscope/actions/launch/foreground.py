@@ -18,14 +18,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from signal import Signals
 
-from gravscope import proc
-from gravscope.actions.launch import Front
-from gravscope.actions.run import run
-from gravscope.actions.wait import exit_status, wait
-from gravscope.model import JobRecord
-from gravscope.project import Project
-from gravscope.spec import JobSpec
-from gravscope.store import Store
+from gravscope.actions.launch.launch import Front
+from gravscope.actions.launch.run import run
+from gravscope.actions.look.wait import exit_status, wait
+from gravscope.linux import proc
+from gravscope.records.model import JobRecord
+from gravscope.records.spec import JobSpec
+from gravscope.records.store import Store
+from gravscope.settings.project import Project
 
 # what would end us and is the command's to act on
 _MEANT_FOR_IT = (

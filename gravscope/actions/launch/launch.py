@@ -1,7 +1,7 @@
 """Launching: record first, then the launcher, then the supervisor's word that the command has been exec'd.
 
 This stands between a user and every job, so nothing is loaded here that a launch which goes well can do without. The
-record is a dict of what JSON holds (`Facts`), field by field what `gravscope.model.JobRecord` is.
+record is a dict of what JSON holds (`Facts`), field by field what `gravscope.records.model.JobRecord` is.
 """
 
 from __future__ import annotations
@@ -12,26 +12,28 @@ import time
 from _signal import SIGHUP  # the numbers alone, without their names
 from pathlib import Path
 
-from gravscope import files, host, plainjson, proc
-from gravscope.actions import shared
-from gravscope.commands import unit_name
-from gravscope.errors import StoreError, UsageError
-from gravscope.immutable import Immutable
-from gravscope.jobs_folder import JobsFolder, make_private_folder
+from gravscope.actions.launch import exposed_folders
+from gravscope.base import plainjson
+from gravscope.base.errors import StoreError, UsageError
+from gravscope.base.immutable import Immutable
+from gravscope.base.stamp import stamp, timestamp
 from gravscope.launchers import Launch, scope
 from gravscope.launchers.choose import choose, nobody_there, unit_is_taken
 from gravscope.launchers.start import Answer, Handles, start
-from gravscope.settings import variable_of
-from gravscope.spec import SCHEMA_VERSION, JobSpec
-from gravscope.stamp import stamp, timestamp
+from gravscope.linux import files, proc
+from gravscope.records.folder import JobsFolder, make_private_folder
+from gravscope.records.spec import SCHEMA_VERSION, JobSpec
+from gravscope.settings.known import variable_of
+from gravscope.systemd import host
+from gravscope.systemd.commands import unit_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
-    from gravscope.project import Project
-    from gravscope.spec import Notify
+    from gravscope.records.spec import Notify
+    from gravscope.settings.project import Project
 
     Facts = dict[str, Any]
 
@@ -40,7 +42,7 @@ OOM_SCORE = 500
 # a secret
 ADDRESS = variable_of("notify.webhook")
 
-# the fields of a record, in the order of `gravscope.model.JobRecord`; what nothing is known of is null
+# the fields of a record, in the order of `gravscope.records.model.JobRecord`; what nothing is known of is null
 _UNKNOWN = dict.fromkeys([
     "schema", "id", "name", "state", "cmd", "shell", "cwd", "env", "memsafe", "foreground", "terminal",
     "launcher", "unit", "slice", "pid", "pgid", "start_ticks", "supervisor_pid", "supervisor_start_ticks",
@@ -84,7 +86,7 @@ def launch(spec: JobSpec, project: Project, environ: Mapping[str, str], front: F
     """
     with contextlib.ExitStack() as turn:
         if spec.unique:
-            from gravscope.actions.unique import alone  # noqa: PLC0415 (it looks into records)
+            from gravscope.actions.launch.unique import alone  # noqa: PLC0415 (it looks into records)
 
             turn.enter_context(alone(project.jobs_dir, spec.name))
         return _launch(spec, project, environ, turn.close, front)
@@ -145,17 +147,17 @@ def _try_each(begun: Begun, environ: Mapping[str, str]) -> Facts:
         answer = start(launch, facts["id"], _request(begun, launch), Handles(begun.lock_fd, begun.log_fd, link_fd))
         if answer.news is not None:
             return _confirmed(begun, answer)
-        from gravscope.actions import unconfirmed  # noqa: PLC0415 (rare, and it looks into records)
+        from gravscope.actions.launch import failed  # noqa: PLC0415 (rare, and it looks into records)
 
         complaint = answer.error or ""
-        known = unconfirmed.survivor(begun.project.jobs_dir, facts["id"])
+        known = failed.survivor(begun.project.jobs_dir, facts["id"])
         if known is not None:
             return known
         if unit_is_taken(complaint) and launch.unit == unit_name(facts["id"]):
             # a left-over, or a job of the same name and second in another folder: a name that nobody else can have
             launches.insert(0, scope.rename(launch, unit_name(f"{facts['id']}-{os.urandom(4).hex()}")))
         elif not launches or not nobody_there(complaint):
-            raise unconfirmed.never_started(begun.project.jobs_dir, facts["id"], printable(complaint))
+            raise failed.never_started(begun.project.jobs_dir, facts["id"], printable(complaint))
         else:
             facts["fallback_reason"] = printable(complaint)
 
@@ -166,11 +168,11 @@ def _record(begun: Begun, launch: Launch) -> None:
     facts.update(launcher=launch.launcher, unit=launch.unit, slice=launch.slice)
     linger = host.linger_warning(os.geteuid()) if launch.unit is not None else None
     facts["warnings"] = [linger] if linger else []
-    facts["warnings"] += map(printable, shared.warnings([folder.jobs_dir, begun.project.log_dir]))
+    facts["warnings"] += map(printable, exposed_folders.warnings([folder.jobs_dir, begun.project.log_dir]))
     folder.put(facts["id"], f"{plainjson.dumps(facts)}\n".encode())
     begun.recorded()
     if begun.spec.rerun_of is not None:
-        from gravscope.actions.ended import link  # noqa: PLC0415 (it looks into records)
+        from gravscope.actions.look.ended import link  # noqa: PLC0415 (it looks into records)
 
         facts["warnings"] += link(folder.jobs_dir, begun.spec.rerun_of, facts["id"])
 
@@ -302,6 +304,6 @@ def _request(begun: Begun, launch: Launch) -> dict[str, object]:
 
 
 def _telling(asked: Notify) -> dict[str, object]:
-    from gravscope.actions.notify import handed  # noqa: PLC0415 (for few jobs)
+    from gravscope.notify.notify import handed  # noqa: PLC0415 (for few jobs)
 
     return handed(asked)

@@ -9,17 +9,17 @@ from __future__ import annotations
 import os
 import re
 
-from gravscope.actions.notify import SETTINGS as NOTIFY
-from gravscope.actions.owner import refuse_foreign
-from gravscope.actions.settle import settled
-from gravscope.actions.spec import Typed, make_spec
-from gravscope.errors import RefusedError, UsageError
-from gravscope.layers import Found, Source, setting_of
-from gravscope.model import OLDER_DISPATCHER, JobRecord
-from gravscope.project import Project
-from gravscope.settings import Value
-from gravscope.spec import JobSpec, Limits
-from gravscope.store import Store
+from gravscope.actions.launch.spec import Typed, make_spec
+from gravscope.actions.look.owner import refuse_foreign
+from gravscope.actions.look.settle import settled
+from gravscope.base.errors import RefusedError, UsageError
+from gravscope.notify.notify import SETTINGS as NOTIFY
+from gravscope.records.model import OLDER_DISPATCHER, JobRecord
+from gravscope.records.spec import JobSpec, Limits
+from gravscope.records.store import Store
+from gravscope.settings.known import Value
+from gravscope.settings.layers import Found, Source, setting_of
+from gravscope.settings.project import Project
 
 # how a byte of a command that is no UTF-8 stands in a record: but so would these four characters themselves
 _LIKE_A_BYTE = re.compile(r"\\x[89a-f][0-9a-f]", re.ASCII)

@@ -6,22 +6,22 @@ import os
 import re
 from pathlib import Path
 
-from gravscope.actions.owner import refuse_variables
-from gravscope.actions.signs import is_worth_a_look
-from gravscope.errors import UsageError
-from gravscope.ids import check_name
-from gravscope.immutable import Immutable
-from gravscope.layers import Found, resolve, variables
-from gravscope.quantity import INFINITY, parse_duration
-from gravscope.settings import check_memory, parse_timeout
-from gravscope.spec import JobSpec, LauncherChoice, Limits, Notify, OomPolicy
+from gravscope.actions.look.owner import refuse_variables
+from gravscope.base.errors import UsageError
+from gravscope.base.immutable import Immutable
+from gravscope.base.quantity import INFINITY, parse_duration
+from gravscope.base.redact_hint import is_worth_a_look
+from gravscope.records.ids import check_name
+from gravscope.records.spec import JobSpec, LauncherChoice, Limits, Notify, OomPolicy
+from gravscope.settings.known import check_memory, parse_timeout
+from gravscope.settings.layers import Found, resolve, variables
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
-    from gravscope.project import Project
+    from gravscope.settings.project import Project
 
 _UNFIT = re.compile(r"[^A-Za-z0-9_.-]+", re.ASCII)
 _SCRIPTS = {".py", ".sh", ".pl", ".rb", ".R", ".jl", ".js"}
@@ -103,7 +103,7 @@ def make_spec(typed: Typed, project: Project | None = None, found: Mapping[str, 
 
 
 def _whom_to_tell(found: Mapping[str, Found]) -> Notify:
-    from gravscope.actions.notify import whom_to_tell  # noqa: PLC0415 (for few jobs)
+    from gravscope.notify.notify import whom_to_tell  # noqa: PLC0415 (for few jobs)
 
     return whom_to_tell(found)
 
@@ -136,7 +136,7 @@ def default_name(command: Sequence[str], *, shell: bool = False) -> str:
     # a name is shown everywhere: nothing that looks like a secret becomes one
     words = command[0].split() if shell else command
     if is_worth_a_look(" ".join(command)):
-        from gravscope.actions.hide import hide_in_command, hide_in_text  # noqa: PLC0415 (3 ms)
+        from gravscope.base.redact import hide_in_command, hide_in_text  # noqa: PLC0415 (3 ms)
 
         words = hide_in_text(command[0]).split() if shell else hide_in_command(command)
     candidates = [word for word in words if word and not word.startswith("-") and not {"=", "*"} & {*word}]
@@ -186,7 +186,7 @@ def _environment(typed: Typed, settings: Mapping[str, str]) -> dict[str, str]:
 
 
 def _typed_variables(typed: Typed) -> dict[str, str]:
-    from gravscope.actions.env_file import VARIABLE, name_alone, read_env_file  # noqa: PLC0415 (for few jobs)
+    from gravscope.settings.env_file import VARIABLE, name_alone, read_env_file  # noqa: PLC0415 (for few jobs)
 
     given = read_env_file(Path(typed.env_file)) if typed.env_file else {}
     for pair in typed.env:

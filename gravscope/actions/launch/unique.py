@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from gravscope import files
-from gravscope.actions.settle import live_records
-from gravscope.errors import RefusedError, StoreError
-from gravscope.jobs_folder import make_private_folder
-from gravscope.store import Store
+from gravscope.actions.look.settle import live_records
+from gravscope.base.errors import RefusedError, StoreError
+from gravscope.linux import files
+from gravscope.records.folder import make_private_folder
+from gravscope.records.store import Store
 
 
 @contextmanager

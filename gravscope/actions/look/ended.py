@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from gravscope import files
-from gravscope.errors import GravscopeError, RefusedError
-from gravscope.store import Store
+from gravscope.base.errors import GravscopeError, RefusedError
+from gravscope.linux import files
+from gravscope.records.store import Store
 
 # seconds that one who is about to give up a lock may take: its supervisor after the last word, or another of us
 PATIENCE = 5.0

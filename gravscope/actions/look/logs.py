@@ -6,11 +6,11 @@ import os
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from gravscope.actions.owner import look
-from gravscope.actions.settle import settled
-from gravscope.actions.wait import BLOCK, open_log, sleep_until_end
-from gravscope.model import JobRecord
-from gravscope.store import Store
+from gravscope.actions.look.owner import look
+from gravscope.actions.look.settle import settled
+from gravscope.actions.look.wait import BLOCK, open_log, sleep_until_end
+from gravscope.records.model import JobRecord
+from gravscope.records.store import Store
 
 # seconds between two looks at a log that is followed
 LOOK_AGAIN = 0.03

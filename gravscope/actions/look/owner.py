@@ -9,18 +9,18 @@ from __future__ import annotations
 import os
 import pwd
 
-from gravscope import files
-from gravscope.errors import RefusedError, UsageError
-from gravscope.layers import setting_of
-from gravscope.settings import PROGRAM, SETTINGS, VARIABLES
+from gravscope.base.errors import RefusedError, UsageError
+from gravscope.linux import files
+from gravscope.settings.known import PROGRAM, SETTINGS, VARIABLES
+from gravscope.settings.layers import setting_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gravscope.layers import Found
-    from gravscope.model import JobRecord
-    from gravscope.store import Store
+    from gravscope.records.model import JobRecord
+    from gravscope.records.store import Store
+    from gravscope.settings.layers import Found
 
 
 def look(store: Store, job_id: str) -> JobRecord:

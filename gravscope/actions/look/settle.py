@@ -10,13 +10,14 @@ import os
 import time
 from collections.abc import Iterable, Mapping
 
-from gravscope import cgroup, commands, host, proc
-from gravscope.actions.owner import is_foreign
-from gravscope.errors import GravscopeError, StoreError, UnsupportedError
-from gravscope.model import OLDER_DISPATCHER, JobRecord
-from gravscope.outcome import Evidence, decide
-from gravscope.stamp import timestamp
-from gravscope.store import Store, each_readable
+from gravscope.actions.look.owner import is_foreign
+from gravscope.base.errors import GravscopeError, StoreError, UnsupportedError
+from gravscope.base.stamp import timestamp
+from gravscope.linux import cgroup, proc
+from gravscope.records.model import OLDER_DISPATCHER, JobRecord
+from gravscope.records.outcome import Evidence, decide
+from gravscope.records.store import Store, each_readable
+from gravscope.systemd import commands, host
 
 UNSUPERVISED = "its supervisor is gone; it still runs, and how it ends will not be known for certain"
 UNTOLD = "nobody is told of its end: its supervisor was to do that"

@@ -7,14 +7,15 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gravscope import cgroup, clock, proc
-from gravscope.actions.owner import look
-from gravscope.actions.settle import job_folder, settled
-from gravscope.actions.wait import open_log
-from gravscope.errors import GravscopeError, NoSuchJobError
-from gravscope.model import JobRecord
-from gravscope.progress import TAIL, Progress, find
-from gravscope.store import Store, each_readable
+from gravscope.actions.look.owner import look
+from gravscope.actions.look.settle import job_folder, settled
+from gravscope.actions.look.wait import open_log
+from gravscope.base.errors import GravscopeError, NoSuchJobError
+from gravscope.linux import cgroup, proc
+from gravscope.records import clock
+from gravscope.records.model import JobRecord
+from gravscope.records.progress import TAIL, Progress, find
+from gravscope.records.store import Store, each_readable
 
 # how many jobs are listed unless all are asked for
 RECENT = 20

@@ -11,12 +11,12 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import BinaryIO
 
-from gravscope import files
-from gravscope.actions.owner import look
-from gravscope.actions.settle import settled, supervisor_of, survivors
-from gravscope.errors import GravscopeError, WaitTimeoutError
-from gravscope.model import JobRecord
-from gravscope.store import Store
+from gravscope.actions.look.owner import look
+from gravscope.actions.look.settle import settled, supervisor_of, survivors
+from gravscope.base.errors import GravscopeError, WaitTimeoutError
+from gravscope.linux import files
+from gravscope.records.model import JobRecord
+from gravscope.records.store import Store
 
 # seconds between looks where there is nothing that could wake us, and at a log for what it is to say
 LOOK_AGAIN = 0.1

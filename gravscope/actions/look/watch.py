@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from gravscope.actions.settle import UNSUPERVISED
-from gravscope.actions.status import Standing, status
-from gravscope.actions.wait import sleep_until_any_ends, supervisors
-from gravscope.errors import GravscopeError
-from gravscope.store import Store
+from gravscope.actions.look.settle import UNSUPERVISED
+from gravscope.actions.look.status import Standing, status
+from gravscope.actions.look.wait import sleep_until_any_ends, supervisors
+from gravscope.base.errors import GravscopeError
+from gravscope.records.store import Store
 
 # seconds between two looks at what has no events: memory, and jobs that are newly started
 LOOK_AGAIN = 1.0

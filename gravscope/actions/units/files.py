@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from typing import Literal
 
-from gravscope.errors import UnsupportedError
+from gravscope.base.errors import UnsupportedError
 
 State = Literal["installed", "outdated", "changed", "missing"]
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import gravscope
-from gravscope.errors import UnsupportedError
+from gravscope.base.errors import UnsupportedError
 
 
 def find(name: str) -> Path | None:

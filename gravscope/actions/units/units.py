@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from gravscope import cgroup, commands, files, host
-from gravscope.actions import shipped
-from gravscope.actions.unit_files import State, rendered, state_of
-from gravscope.errors import GravscopeError, StoreError, UnsupportedError
+from gravscope.actions.units import package_data
+from gravscope.actions.units.files import State, rendered, state_of
+from gravscope.base.errors import GravscopeError, StoreError, UnsupportedError
+from gravscope.linux import cgroup, files
+from gravscope.systemd import commands, host
 
 USER_UNITS = (commands.SLICE, "gravscope-prune.service", "gravscope-prune.timer")
 TIMER = "gravscope-prune.timer"
@@ -56,10 +57,10 @@ class Outcome:
 def units_of(place: Place) -> list[Unit]:
     """The unit files of a place as they stand."""
     folder = place.root / SYSTEM_FOLDER if place.system else user_folder(place.environ)
-    program = shipped.program()
+    program = package_data.program()
     found = []
     for name in (DROPIN,) if place.system else USER_UNITS:
-        wanted = rendered(shipped.path_of(f"units/{name}").read_text(encoding="utf-8"), program)
+        wanted = rendered(package_data.path_of(f"units/{name}").read_text(encoding="utf-8"), program)
         found.append(Unit(name, folder / name, wanted, state_of(_read(folder / name), wanted)))
     return found
 
@@ -137,7 +138,7 @@ def _refuse_without_root(place: Place, verb: str) -> None:
     if place.system and place.root == Path("/") and os.geteuid() != 0:
         import shlex  # noqa: PLC0415 (only for this message)
 
-        command = shlex.join(["sudo", *shipped.program(), "units", verb, "--system-dropin"])
+        command = shlex.join(["sudo", *package_data.program(), "units", verb, "--system-dropin"])
         raise UnsupportedError(f"/{SYSTEM_FOLDER} is root's", f"type: {command}")
 
 

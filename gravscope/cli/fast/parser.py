@@ -1,6 +1,6 @@
 """A command line that is plainly right, read without Typer, which takes 40 ms to load.
 
-There is one definition of the command line, the Typer application. `gravscope.cli.table` is made of it
+There is one definition of the command line, the Typer application. `gravscope.cli.fast.table` is made of it
 (scripts/build_table.py), and what is read here calls the same function with the same arguments as Typer would; tests
 keep both so. Whatever is not plain (help, an error, flags run together such as -ab, a value that begins with a dash) is
 left to Typer, which has the last word about it.
@@ -10,7 +10,7 @@ Built-in types only, and nothing imported: this stands between a user and every 
 
 from __future__ import annotations
 
-from gravscope.cli.table import COMMANDS
+from gravscope.cli.fast.table import COMMANDS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

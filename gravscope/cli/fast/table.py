@@ -1,4 +1,4 @@
-"""The command line as `gravscope.cli.quick` reads it. Made by scripts/build_table.py; not to be edited."""
+"""The command line as `cli.fast.parser` reads it. Made by scripts/build_table.py; not to be edited."""
 
 from __future__ import annotations
 

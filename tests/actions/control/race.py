@@ -1,4 +1,4 @@
-"""`python -m tests.actions.race FOLDER LAUNCHER KIND ROUNDS SEED`: cancels against natural ends, job after job.
+"""`python -m tests.actions.control.race FOLDER LAUNCHER KIND ROUNDS SEED`: cancels against natural ends, job after job.
 
 Each waits for a FIFO to be closed and then ends with exit status 0. That and a cancel come at nearly the same
 moment, either of them first: the one that came first last time comes a little later the next. So both do come first,
@@ -16,12 +16,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from gravscope.actions.cancel import cancel
-from gravscope.actions.run import run
-from gravscope.model import JobRecord, LauncherName
-from gravscope.project import Project
-from gravscope.spec import JobSpec
-from gravscope.store import Store
+from gravscope.actions.control.cancel import cancel
+from gravscope.actions.launch.run import run
+from gravscope.records.model import JobRecord, LauncherName
+from gravscope.records.spec import JobSpec
+from gravscope.records.store import Store
+from gravscope.settings.project import Project
 
 # `plain` has no say in how it ends on SIGTERM; `trap` answers it with exit status 7, `saves` with 0, and that never
 # ends by itself (in `wait`, for which a shell suspends itself: a signal that comes just before its `read` is not seen

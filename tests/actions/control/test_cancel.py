@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from gravscope import files
-from gravscope.actions.cancel import Ladder, cancel
-from gravscope.store import Store
+from gravscope.actions.control.cancel import Ladder, cancel
+from gravscope.linux import files
+from gravscope.records.store import Store
 from tests.support import Gravscope, alive, state_of, until
 
 DEAF = "trap '' TERM; echo ready; while :; do sleep 0.1; done"

@@ -19,16 +19,16 @@ from typing import Any
 
 import pytest
 
-from gravscope.actions.cancel import cancel
-from gravscope.actions.settle import settled
-from gravscope.store import Store
+from gravscope.actions.control.cancel import cancel
+from gravscope.actions.look.settle import settled
+from gravscope.records.store import Store
 from tests.support import REPOSITORY, Gravscope, ManagedGravscope, alive, until
 
 # of cancels against natural ends; the environment may ask for fewer or more
 ROUNDS = int(os.environ.get("GRAVSCOPE_RACES", "1000"))
 IN_SCOPES, SAVES = 60, 10
-RACE = "tests.actions.race"
-# what may become of a job, by its kind (tests/actions/race.py): its state, exit code and signal
+RACE = "tests.actions.control.race"
+# what may become of a job, by its kind (tests/actions/control/race.py): its state, exit code and signal
 POSSIBLE: dict[str, set[tuple[str, int | None, int | None]]] = {
     "plain": {("succeeded", 0, None), ("cancelled", None, signal.SIGTERM)},
     # a signal may come when the shell has read its line and is about to exit: it was told to stop, and exits 0

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from gravscope.actions import doctor_fix
-from gravscope.actions import doctor_machine as machine
-from gravscope.actions.doctor import Diagnosis, judge
-from gravscope.actions.doctor_facts import (
+from gravscope.actions.doctor import fix, machine
+from gravscope.actions.doctor.doctor import Diagnosis, judge
+from gravscope.actions.doctor.facts import (
     ASKED,
     MIB,
     Clock,
@@ -25,9 +24,9 @@ from gravscope.actions.doctor_facts import (
     Slice,
     Trial,
 )
-from gravscope.actions.doctor_folders import look_at, unsafe_parts
-from gravscope.actions.doctor_lines import Check, known_fault
-from gravscope.project import Project
+from gravscope.actions.doctor.folders import look_at, unsafe_parts
+from gravscope.actions.doctor.lines import Check, known_fault
+from gravscope.settings.project import Project
 
 UID = 1000
 HELD: dict[str, Held] = {"mem_high": ASKED.mem_high, "mem_max": ASKED.mem_max, "tasks_max": 16, "cpu_quota": 50.0}
@@ -272,11 +271,11 @@ def test_fix_lingers_only_without_a_password(
         (tmp_path / name).mkdir(mode=0o700)
     project = Project(tmp_path / "jobs", tmp_path / "logs")
     environ = {"PATH": str(tmp_path)}
-    monkeypatch.setattr(doctor_fix, "read_linger", lambda *_: Linger(True))
-    assert doctor_fix.fix(project, environ) == []
+    monkeypatch.setattr(fix, "read_linger", lambda *_: Linger(True))
+    assert fix.fix(project, environ) == []
     assert not (tmp_path / "asked").exists()
-    monkeypatch.setattr(doctor_fix, "read_linger", lambda *_: Linger(False))
-    done = doctor_fix.fix(project, environ)
+    monkeypatch.setattr(fix, "read_linger", lambda *_: Linger(False))
+    done = fix.fix(project, environ)
     assert len(done) == 1
     assert said[0] in done[0]
     assert (tmp_path / "asked").read_text() == "--no-ask-password enable-linger\n"

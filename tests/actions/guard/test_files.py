@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from gravscope.actions import guard_files
-from gravscope.actions.guard_files import GuardStatus, check, install
-from gravscope.errors import GravscopeError, UsageError
+from gravscope.actions.guard import files as guard_files
+from gravscope.actions.guard.files import GuardStatus, check, install
+from gravscope.base.errors import GravscopeError, UsageError
 
 
 def files(folder: Path) -> dict[str, bytes]:

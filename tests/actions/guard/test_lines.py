@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gravscope.actions.guard_lines import has_guard, insert_guard, kind_of
-from gravscope.errors import UsageError
+from gravscope.actions.guard.lines import has_guard, insert_guard, kind_of
+from gravscope.base.errors import UsageError
 
 OPENING = 'if __name__ == "__main__":  # gravscope guard'
 

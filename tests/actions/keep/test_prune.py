@@ -15,15 +15,15 @@ from typing import Any
 
 import pytest
 
-from gravscope import files
-from gravscope.actions.prune import Which, prune
-from gravscope.project import Project
-from gravscope.store import Store
+from gravscope.actions.keep.prune import Which, prune
+from gravscope.linux import files
+from gravscope.records.store import Store
+from gravscope.settings.project import Project
 from tests.disks import PAGE, fill, small_disk
 from tests.others import Other, session
 from tests.support import Gravscope, ManagedGravscope, alive, until
 
-DATA = Path(__file__).parent.parent / "data"
+DATA = Path(__file__).parents[2] / "data"
 ZONES = (UTC, timezone(timedelta(hours=14)), timezone(-timedelta(hours=12)))
 
 
@@ -252,7 +252,7 @@ def test_status_meanwhile(gravscope: Gravscope) -> None:
 
 def test_status_of_one_that_went_after_the_listing(gravscope: Gravscope, monkeypatch: pytest.MonkeyPatch) -> None:
     """A record that is gone once it is to be read is none of the jobs there are; asked for by id, it is an error."""
-    from gravscope.actions.status import status  # noqa: PLC0415
+    from gravscope.actions.look.status import status  # noqa: PLC0415
 
     store, job = Store(gravscope.jobs_dir), plant(gravscope, "a", 1)
     monkeypatch.setattr(Store, "ids", lambda self: [job, "gone_20260101_000000"])

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from gravscope import files, proc
-from gravscope.actions.cancel import Ladder
-from gravscope.actions.settle import settled
-from gravscope.actions.status import UNWRITTEN
-from gravscope.model import JobRecord, Reach
-from gravscope.outcome import TERM_GROUP
-from gravscope.store import Store
+from gravscope.actions.control.cancel import Ladder
+from gravscope.actions.look.settle import settled
+from gravscope.actions.look.status import UNWRITTEN
+from gravscope.linux import files, proc
+from gravscope.records.model import JobRecord, Reach
+from gravscope.records.outcome import TERM_GROUP
+from gravscope.records.store import Store
 from tests.disks import PAGE, fill, fill_names, free, quota_disk, read_only, small_disk
 from tests.support import REPOSITORY, Gravscope, alive, until
 

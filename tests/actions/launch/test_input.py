@@ -13,9 +13,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
-from gravscope.actions.spec import LONGEST_WORD
-from gravscope.commands import unit_name
-from gravscope.settings import MEMSAFE_ENV
+from gravscope.actions.launch.spec import LONGEST_WORD
+from gravscope.settings.known import MEMSAFE_ENV
+from gravscope.systemd.commands import unit_name
 from tests.support import REPOSITORY, Gravscope, ManagedGravscope, until
 
 # the arguments and the variables of the command, as the kernel has them

@@ -12,14 +12,16 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from gravscope import launchers, plainjson, proc
-from gravscope.actions.launch import ADDRESS, first_facts, launch
-from gravscope.errors import UnsupportedError
-from gravscope.model import JobRecord
-from gravscope.project import Project
-from gravscope.settings import variable_of
-from gravscope.spec import JobSpec, Limits, Notify
-from gravscope.stamp import stamp
+from gravscope import launchers
+from gravscope.actions.launch.launch import ADDRESS, first_facts, launch
+from gravscope.base import plainjson
+from gravscope.base.errors import UnsupportedError
+from gravscope.base.stamp import stamp
+from gravscope.linux import proc
+from gravscope.records.model import JobRecord
+from gravscope.records.spec import JobSpec, Limits, Notify
+from gravscope.settings.known import variable_of
+from gravscope.settings.project import Project
 from tests.support import Gravscope, until
 
 PLAIN = JobSpec(cmd=["true"], name="fit", cwd="/")
@@ -122,7 +124,7 @@ def test_a_launcher_that_cannot_be_started(gravscope: Gravscope, monkeypatch: py
 
 def test_no_zombie_is_left_for_long(gravscope: Gravscope, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the supervisor is our own child, since there is no setsid, the next launch waits for it."""
-    monkeypatch.setattr("gravscope.commands.setsid_nohup", lambda: ["nohup"])
+    monkeypatch.setattr("gravscope.systemd.commands.setsid_nohup", lambda: ["nohup"])
     project = Project(gravscope.jobs_dir, gravscope.log_dir)
     spec = JobSpec(cmd=["true"], name="x", cwd="/", launcher="session")
     first = launch(spec, project, gravscope.environ)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from gravscope import files
-from gravscope.files import make_private_folder
-from gravscope.store import Store
+from gravscope.linux import files
+from gravscope.linux.files import make_private_folder
+from gravscope.records.store import Store
 from tests.support import ManagedGravscope, until
 
 UMASKS = ["0000", "0022", "0077", "0777"]

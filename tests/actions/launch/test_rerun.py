@@ -9,14 +9,14 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from gravscope.actions.rerun import spec_of_rerun
-from gravscope.actions.run import run
-from gravscope.actions.spec import Typed
-from gravscope.project import Project
-from gravscope.store import Store
+from gravscope.actions.launch.rerun import spec_of_rerun
+from gravscope.actions.launch.run import run
+from gravscope.actions.launch.spec import Typed
+from gravscope.records.store import Store
+from gravscope.settings.project import Project
 from tests.support import Gravscope, ManagedGravscope
 
-DATA = Path(__file__).parent.parent / "data"
+DATA = Path(__file__).parents[2] / "data"
 MIB = 2**20
 ASKED = ("cmd", "shell", "cwd", "env", "memsafe", "limits", "oom_policy", "timeout", "grace", "name")
 # more than the limit that it is given, all of it used

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from gravscope import proc
+from gravscope.linux import proc
 from tests.support import Gravscope, alive, until
 
 # takes as many MiB as its argument says, touches them all, says so, and stays

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gravscope.actions.spec import LONGEST_WORD, Typed, TypedLimits, default_name, make_limits, make_spec
-from gravscope.errors import UsageError
-from gravscope.ids import check_name
-from gravscope.settings import LEAST_MEMORY
-from gravscope.spec import JobSpec, Limits
+from gravscope.actions.launch.spec import LONGEST_WORD, Typed, TypedLimits, default_name, make_limits, make_spec
+from gravscope.base.errors import UsageError
+from gravscope.records.ids import check_name
+from gravscope.records.spec import JobSpec, Limits
+from gravscope.settings.known import LEAST_MEMORY
 
 GIB = 2**30
 LIMITS = set(TypedLimits().as_dict())
@@ -22,7 +22,7 @@ LIMITS = set(TypedLimits().as_dict())
 @pytest.fixture(autouse=True)
 def machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine of 16 GiB."""
-    monkeypatch.setattr("gravscope.spec.total_memory", lambda: 16 * GIB)
+    monkeypatch.setattr("gravscope.records.spec.total_memory", lambda: 16 * GIB)
 
 
 def spec(*command: str, **typed: Any) -> JobSpec:  # noqa: ANN401 (any option)

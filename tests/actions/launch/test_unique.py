@@ -16,10 +16,10 @@ from tests.support import REPOSITORY, Gravscope, until
 RACER = """
 import os, sys
 from pathlib import Path
-from gravscope.actions.run import run
-from gravscope.errors import GravscopeError
-from gravscope.spec import JobSpec
-from gravscope.project import Project
+from gravscope.actions.launch.run import run
+from gravscope.base.errors import GravscopeError
+from gravscope.records.spec import JobSpec
+from gravscope.settings.project import Project
 folder, name = Path(sys.argv[1]), sys.argv[2]
 print("ready", flush=True)
 sys.stdin.readline()
@@ -34,7 +34,7 @@ except GravscopeError as error:
 HOLDER = """
 import sys
 from pathlib import Path
-from gravscope.actions.unique import alone
+from gravscope.actions.launch.unique import alone
 with alone(Path(sys.argv[1]) / "jobs", "x"):
     print("in", flush=True)
     sys.stdin.readline()

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from gravscope import proc
-from gravscope.store import Store
+from gravscope.linux import proc
+from gravscope.records.store import Store
 from tests.support import REPOSITORY, Gravscope, until
 
 LOOKERS, JOBS = 20, 5
@@ -22,8 +22,8 @@ LOOKERS, JOBS = 20, 5
 LOOK = """
 import sys
 from pathlib import Path
-from gravscope.actions import settle
-from gravscope.store import Store
+from gravscope.actions.look import settle
+from gravscope.records.store import Store
 def slow(record):
     print("in the middle", flush=True)
     sys.stdin.readline()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from gravscope.quantity import format_duration
+from gravscope.base.quantity import format_duration
 from tests.fake_clock import FakeClock
 from tests.support import Gravscope, until
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 import gravscope
-from gravscope.actions import shipped, units
-from gravscope.actions.unit_files import quoted_word, rendered, state_of
-from gravscope.actions.units import DROPIN, SYSTEM_FOLDER, USER_UNITS, Place
-from gravscope.errors import UnsupportedError
+from gravscope.actions.units import package_data, units
+from gravscope.actions.units.files import quoted_word, rendered, state_of
+from gravscope.actions.units.units import DROPIN, SYSTEM_FOLDER, USER_UNITS, Place
+from gravscope.base.errors import UnsupportedError
 from tests.support import REPOSITORY, ManagedGravscope, until
 
 PRUNE = "[Service]\nType=oneshot\nExecStart=@PROGRAM_WORDS@ prune --older-than 30d\n"
@@ -27,7 +27,7 @@ needs_analyze = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reas
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     """A user's folder for units, and no manager to be reached."""
-    monkeypatch.setattr(shipped, "program", lambda: ["/bin/true"])
+    monkeypatch.setattr(package_data, "program", lambda: ["/bin/true"])
     return Place({"HOME": str(tmp_path), "PATH": "/nowhere"})
 
 
@@ -143,7 +143,7 @@ def test_somebody_elses_drop_in_stays(system: Place) -> None:
 def test_the_drop_in_needs_root(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without root it is exit status 5, and one line with the sudo command to type; a dry run needs no rights."""
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    monkeypatch.setattr(shipped, "program", lambda: ["/opt/a b/gravscope"])
+    monkeypatch.setattr(package_data, "program", lambda: ["/opt/a b/gravscope"])
     place = Place({"PATH": "/nowhere"}, system=True)
     with pytest.raises(UnsupportedError, match=r"type: sudo '/opt/a b/gravscope' units install --system-dropin$"):
         units.install(place)
@@ -255,13 +255,13 @@ def test_the_program_is_started_from_an_odd_folder(managed: ManagedGravscope, st
 def test_found_in_an_installed_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A wheel has them in the package's data, a checkout at its top; what is in neither is said to be missing."""
     monkeypatch.setattr(gravscope, "__file__", str(tmp_path / "gravscope" / "__init__.py"))
-    assert shipped.find("units/gravscope.slice") is None
+    assert package_data.find("units/gravscope.slice") is None
     with pytest.raises(UnsupportedError, match="is missing from this installation"):
-        shipped.path_of("units/gravscope.slice")
+        package_data.path_of("units/gravscope.slice")
     for place in (tmp_path / "units", tmp_path / "gravscope/data/units"):
         place.mkdir(parents=True)
         (place / "gravscope.slice").touch()
-        assert shipped.path_of("units/gravscope.slice") == place / "gravscope.slice"
+        assert package_data.path_of("units/gravscope.slice") == place / "gravscope.slice"
 
 
 def test_quoted_word() -> None:

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from typer.exceptions import TyperException
 
 from gravscope.cli import app as application
-from gravscope.cli import quick
-from gravscope.cli.table import COMMANDS
+from gravscope.cli.fast import parser
+from gravscope.cli.fast.table import COMMANDS
 from tests.support import REPOSITORY
 
 Call = tuple[str, dict[str, Any]]
@@ -62,8 +62,8 @@ def by_typer() -> Callable[[list[str]], Call | None]:
 def by_quick(words: list[str]) -> Call | None:
     """The same without Typer, with the defaults of the function that is called; None for what is left to Typer."""
     try:
-        module, function, arguments = quick.read(words)
-    except quick.NotPlainError:
+        module, function, arguments = parser.read(words)
+    except parser.NotPlainError:
         return None
     name = words[0]
     command = application.COMMANDS[name]
@@ -190,7 +190,7 @@ def test_every_command_of_its_kind_is_in_the_table() -> None:
     assert set(application.COMMANDS) - set(COMMANDS) == {"completion"}
 
 
-TABLE = Path("gravscope") / "cli" / "table.py"
+TABLE = Path("gravscope") / "cli" / "fast" / "table.py"
 
 
 def build(folder: Path, *words: str) -> str:

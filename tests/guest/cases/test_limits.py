@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gravscope.settings import LEAST_MEMORY
+from gravscope.settings.known import LEAST_MEMORY
 from tests.support import until
 
 from .helpers import CGROUPS, MIB, GuestGravscope, limited_slice, properties, systemctl

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from gravscope.actions.run import run
-from gravscope.project import Project
-from gravscope.spec import JobSpec, Limits
+from gravscope.actions.launch.run import run
+from gravscope.records.spec import JobSpec, Limits
+from gravscope.settings.project import Project
 from tests.support import until
 
 from .helpers import HOG, MIB, GuestGravscope, job_scopes, limited_slice, tmux

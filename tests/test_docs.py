@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -251,10 +252,11 @@ def test_every_make_variable_is_documented() -> None:
 
 def tracked_files() -> list[Path]:
     """Every file that git keeps; outside of a checkout, every file that is not made by a tool."""
-    listing = subprocess.run(
-        ["git", "-c", "safe.directory=*", "ls-files", "-z"], cwd=REPOSITORY, capture_output=True, text=True, check=False
-    )
-    if listing.returncode == 0 and listing.stdout:
+    argv = ["git", "-c", "safe.directory=*", "ls-files", "-z"]
+    listing = None
+    if shutil.which("git"):
+        listing = subprocess.run(argv, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    if listing is not None and listing.returncode == 0 and listing.stdout:
         return [REPOSITORY / name for name in listing.stdout.split("\0") if name]
     made = {"tmp", "server", "results", "dist", "build", "__pycache__"}
     found = (path.relative_to(REPOSITORY) for path in REPOSITORY.rglob("*"))

@@ -274,7 +274,7 @@ def test_a_file_without_end_is_not_read_whole(tmp_path: Path) -> None:
         files.read_whole(str(tmp_path / "large"))
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+@pytest.mark.needs("root")
 def test_a_file_of_somebody_else_is_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ours and root's are; one that another user put there is told as that user's, even to root."""
     (tmp_path / "x").write_bytes(b"x")

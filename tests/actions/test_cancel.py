@@ -71,6 +71,7 @@ def test_a_trap_may_end_it_well(gravscope: Gravscope) -> None:
     assert gravscope("wait", job).returncode == 1
 
 
+@pytest.mark.needs("ps")
 def test_runaways_end_too(gravscope: Gravscope) -> None:
     """Children that called setsid, and orphans of a double fork, are no longer there after a cancel."""
     job = ready(gravscope, gravscope.start("-n", "runaways", "--", "bash", "-c", RUNAWAYS))

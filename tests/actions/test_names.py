@@ -62,7 +62,7 @@ def test_a_name_is_refused_or_stays_in_its_folders(tmp_path_factory: pytest.Temp
     assert len(unit) <= 255
 
 
-@pytest.mark.skipif(not os.path.exists("/usr/bin/systemd-escape"), reason="no systemd-escape to ask")
+@pytest.mark.needs("systemd-escape")
 @given(st.lists(st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}", fullmatch=True), min_size=50, max_size=200))
 @example(HARD)
 @settings(max_examples=10)

@@ -314,6 +314,7 @@ def test_jobs_that_are_started_meanwhile(gravscope: Gravscope) -> None:
     assert sum(len(each.jobs) for each in found) == len(marks)
 
 
+@pytest.mark.needs("mount")
 def test_on_a_full_disk(gravscope: Gravscope) -> None:
     """Where not even a lock can be made any more, prune is what makes room."""
     with small_disk(gravscope.folder / "disk", f"size={64 * PAGE}", "nr_inodes=12") as disk:

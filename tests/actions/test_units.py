@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 import subprocess
 from collections.abc import Iterator
@@ -21,7 +20,7 @@ from tests.support import REPOSITORY, ManagedGravscope, until
 PRUNE = "[Service]\nType=oneshot\nExecStart=@PROGRAM_WORDS@ prune --older-than 30d\n"
 ODD_FOLDER = "a b %h %% $HOME ${HOME} ü; 途中"
 
-needs_analyze = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
+needs_analyze = pytest.mark.needs("systemd-analyze")
 
 
 @pytest.fixture

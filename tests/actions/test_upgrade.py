@@ -137,7 +137,7 @@ def installed_beside(managed: ManagedGravscope) -> tuple[ManagedGravscope, Insta
     """The same beside a user manager, for its user."""
     folder = managed.manager.new_folder("installed")
     installation = Installation(folder)
-    subprocess.run(["chown", "-hR", managed.manager.user, folder], check=True)
+    subprocess.run(["chown", "-hR", str(managed.manager.uid), folder], check=True)
     old = ManagedGravscope(managed.manager)
     old.command = installation.command
     old.environ = {name: value for name, value in managed.environ.items() if name != "PYTHONPATH"}

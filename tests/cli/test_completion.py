@@ -17,6 +17,7 @@ from gravscope.cli.complete import RECENT, complete
 from gravscope.cli.completion import Shell, script
 from gravscope.cli.tree import read
 from tests.cli.terminal import Terminal
+from tests.needs import need, needing
 from tests.support import REPOSITORY, clean_environment
 
 # live jobs have a lock; the newest is not the first name in the alphabet, nor the live one the newest
@@ -24,6 +25,9 @@ LIVE = "nap_20260101_120000"
 ENDED = ["zeta_20260102_120000", "fit_20260101_120000_2", "fit_20260101_120000"]
 JOBS = ["nap", LIVE, "zeta", ENDED[0], "fit", *ENDED[1:]]
 NAMES = ["nap", "zeta", "fit"]
+
+ZSH = pytest.param("zsh", marks=pytest.mark.needs("zsh"))
+FISH = pytest.param("fish", marks=pytest.mark.needs("fish"))
 
 Tab = Callable[[str], list[str]]
 
@@ -63,14 +67,14 @@ def environ(folder: Path) -> dict[str, str]:
 
 def text_for(shell: str, folder: Path) -> Path:
     """The file with the script for a shell."""
-    if shutil.which(shell) is None:
-        pytest.skip(f"needs {shell}")
+    if shell != "bash":
+        need(shell)
     file = folder / f"gravscope.{shell}"
     file.write_text(script(Shell(shell), read(app)))
     return file
 
 
-@pytest.fixture(scope="module", params=["bash", "zsh"])
+@pytest.fixture(scope="module", params=["bash", ZSH])
 def terminal(request: pytest.FixtureRequest, folder: Path, environ: dict[str, str]) -> Iterator[Terminal]:
     """A shell on a terminal, with our completion."""
     found = Terminal(request.param, folder, environ, f". {text_for(request.param, folder)}")
@@ -79,6 +83,7 @@ def terminal(request: pytest.FixtureRequest, folder: Path, environ: dict[str, st
 
 
 @pytest.fixture(scope="module")
+@needing("fish")
 def fish(folder: Path, environ: dict[str, str]) -> Tab:
     """fish tells without a terminal what it would offer."""
     file = text_for("fish", folder)
@@ -175,6 +180,7 @@ def test_by_a_path(terminal: Terminal, folder: Path) -> None:
     assert terminal.listed("elsewhere/gravscope show ") == ["here", "there"]
 
 
+@pytest.mark.needs("zsh")
 def test_zsh_finds_it_by_itself(folder: Path, environ: dict[str, str]) -> None:
     """As a file _gravscope in a folder of fpath, loaded at the first Tab."""
     functions = folder / "functions"
@@ -205,7 +211,7 @@ def test_the_command_prints_the_script(environ: dict[str, str], folder: Path) ->
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+@pytest.mark.parametrize("shell", ["bash", ZSH, FISH])
 def test_the_shell_reads_the_script(shell: str, folder: Path) -> None:
     """Without a complaint, strictly, and without a Tab asking anybody."""
     done = subprocess.run([shell, "-n", text_for(shell, folder)], capture_output=True, text=True, check=False)

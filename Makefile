@@ -10,6 +10,8 @@ NOTE ?=
 WORKERS ?= 2
 PERMUTATIONS ?=
 
+# every twin X-bg begins with this
+BG_NEEDS := setup
 include gravscope.mk
 RUN = env $(MEMSAFE_ENV) $(BIN)/python
 
@@ -19,12 +21,10 @@ help: ## list the targets
 	@echo 'Every target X has a twin X-bg that runs it as a job (make rep6-ab-full-bg), and there are'
 	@echo 'jobs-run NAME= CMD=, jobs-status, jobs-logs NAME=, jobs-cancel NAME=, start, continue.'
 
-setup: $(VENV)/.ready ## make the virtual environment
-
-# The packages are installed anew when the project's needs change, and only then.
-$(VENV)/.ready: pyproject.toml scripts/setup_venv.sh
+setup: ## make the virtual environment, or mend it; nothing where it is whole
 	@PYTHON=$(PYTHON) bash scripts/setup_venv.sh $(VENV)
-	@touch $@
+
+jobs-run jobs-status jobs-logs jobs-cancel start continue: setup
 
 demo: setup ## fit six galaxies in the background, follow the log, show what became of it
 	@bash scripts/demo.sh

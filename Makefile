@@ -15,7 +15,7 @@ BG_NEEDS := setup
 include gravscope.mk
 RUN = env $(MEMSAFE_ENV) $(BIN)/python
 
-.PHONY: help setup demo test test-guest guest-shell crash-matrix bench lint rep6-ab-fast rep6-ab-full progress clean
+.PHONY: help setup demo test test-quick test-guest guest-shell crash-matrix bench lint rep6-ab-fast rep6-ab-full progress clean
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
 	@echo 'Every target X has a twin X-bg that runs it as a job (make rep6-ab-full-bg), and there are'
@@ -32,6 +32,9 @@ demo: setup ## fit six galaxies in the background, follow the log, show what bec
 test: setup ## every test that this machine can run; GRAVSCOPE_STRICT=1 makes a skipped one a failure
 	@bash scripts/setup_test.sh $(VENV)
 	@$(BIN)/python -m pytest $(PYTEST_OPTIONS)
+
+test-quick: setup ## what needs nothing but Python and make: no package, no root; about two minutes
+	@$(BIN)/python -m pytest -m 'not needs and not slow' $(PYTEST_OPTIONS)
 
 test-guest: setup ## only the tests in the guest machine; GUEST_OPTIONS for pytest
 	@bash scripts/setup_test.sh $(VENV)

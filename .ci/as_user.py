@@ -1,8 +1,8 @@
 """as_user.py CMD [ARG...]: run CMD in the working directory as an ordinary user who owns a copy of it.
 
-As root, as the first process of namespaces of its own: unshare --mount --pid --fork --kill-child --mount-proc. Only they
-know the user, who finds the copy at the checkout's own path, with its virtual environment; whatever is started in here
-ends with us, and the machine keeps nothing. The exit status is CMD's.
+As root, as the first process of namespaces of its own: unshare --mount --pid --fork --kill-child --mount-proc. Only
+they know the user, who finds the copy at the checkout's own path, with its virtual environment; whatever is started in
+here ends with us, and the machine keeps nothing. The exit status is CMD's.
 """
 
 from __future__ import annotations
@@ -64,7 +64,8 @@ def main() -> int:
         os.chdir(checkout)  # what is there now
         return status_of(sys.argv[1:], home)
     finally:
-        subprocess.run(["umount", "-l", str(home / "checkout" / ".venv")], check=False)
+        for mounted in (checkout, home / "checkout" / ".venv"):
+            subprocess.run(["umount", "-l", str(mounted)], check=False)
         shutil.rmtree(home, ignore_errors=True)
 
 

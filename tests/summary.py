@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
+# seconds from which a test is named where only quick ones were asked for
+LONG = 10.0
 # the end of a reason that names a package
 _INSTALL = re.compile(r"; type: sudo apt-get install (.+)$")
 
@@ -29,7 +31,10 @@ def summary(reasons: Iterable[str]) -> list[str]:
 
 
 class Summary:
-    """The plugin."""
+    """The plugin; `chosen` is what -m chooses tests by."""
+
+    def __init__(self, chosen: str) -> None:
+        self.quick = "not slow" in chosen
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:  # noqa: ANN401 - its class is not public
         """Writes it above the closing line."""
@@ -39,3 +44,7 @@ class Summary:
             terminalreporter.write_sep("=", f"left out: {len(skipped)}")
             for line in lines:
                 terminalreporter.write_line(line)
+        ran = [*terminalreporter.stats.get("passed", []), *terminalreporter.stats.get("failed", [])]
+        for report in ran if self.quick else []:
+            if report.duration > LONG:
+                terminalreporter.write_line(f"{report.nodeid} took {report.duration:.0f} s; should it be marked slow?")

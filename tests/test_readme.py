@@ -106,6 +106,7 @@ def test_no_block_is_left_out() -> None:
     assert {info for info, _ in BLOCKS} == {"sh", "console", "text", "python", "toml", "make"}
 
 
+@pytest.mark.slow
 def test_what_can_be_pasted(reader: Reader, tmp_path: Path) -> None:
     """The `sh` blocks, pasted in order, do what the text around them says."""
     script = "".join(text for info, text in BLOCKS if info == "sh")

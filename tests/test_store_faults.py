@@ -80,6 +80,7 @@ def test_a_job_of_the_same_name_runs_beside_a_cut_record(gravscope: Gravscope) -
 # many records
 
 
+@pytest.mark.slow
 def test_twenty_thousand_records(inside: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
     """status opens the live ones and the last few, and no other; all of them are listed when all are asked for, bad
     ones among them; and one is found by its name."""

@@ -180,6 +180,7 @@ def test_ends_with_its_last_process(gravscope: Gravscope) -> None:
     assert "its background processes went on for" in shown
 
 
+@pytest.mark.slow
 def test_thirty_of_one_name_at_once(gravscope: Gravscope) -> None:
     """30 jobs of one name started at the same moment have 30 records and 30 logs, none lost or shared."""
     with ThreadPoolExecutor(30) as pool:

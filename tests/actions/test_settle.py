@@ -58,6 +58,7 @@ def test_left_behind_while_starting(gravscope: Gravscope) -> None:
     assert not (gravscope.jobs_dir / f"{job}.lock").exists()
 
 
+@pytest.mark.slow
 def test_settled_once(gravscope: Gravscope) -> None:
     """Twenty who look at the same moment see and leave one and the same settled record."""
     job = gravscope.start("-n", "x", "--", "sleep", "1000")

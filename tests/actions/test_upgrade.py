@@ -92,6 +92,7 @@ def test_it_is_an_installation_of_its_own(installed: tuple[Gravscope, Installati
         old("--version")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["delete", "replace"])
 def test_jobs_of_an_installation_that_is_gone(
     gravscope: Gravscope, installed: tuple[Gravscope, Installation], how: str

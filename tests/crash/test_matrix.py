@@ -46,6 +46,7 @@ def steps_hit(verdicts: list[dict[str, Any]]) -> set[tuple[str, str]]:
     return {(verdict["hit"]["role"], verdict["hit"]["what"]) for verdict in verdicts if verdict["killed"]}
 
 
+@pytest.mark.slow
 @pytest.mark.needs("gcc")
 def test_every_step_of_a_session() -> None:
     """Each step of run, launcher, supervisor, child, command, cancel and settling is hit, and some random moments."""
@@ -57,6 +58,7 @@ def test_every_step_of_a_session() -> None:
     assert renames | others <= steps_hit(verdicts)
 
 
+@pytest.mark.slow
 @pytest.mark.needs("gcc")
 def test_steps_of_a_scope(user_manager: UserManager) -> None:
     """The same beside a real user manager, every third step, as its user."""

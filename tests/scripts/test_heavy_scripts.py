@@ -18,6 +18,7 @@ import pytest
 for package in ("numpy", "scipy", "matplotlib", "jinja2"):
     pytest.importorskip(package)
 
+pytestmark = pytest.mark.slow
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 WS = "ab_comp/run_rep6_ws.py"
 PHIETA = "ab_comp/run_rep6_phieta.py"

@@ -191,10 +191,9 @@ def each_readable(store: Store, ids: list[str]) -> Iterator[JobRecord | Gravscop
 
 
 def _nearest(wanted: str, ids: list[str]) -> str:
-    import difflib  # noqa: PLC0415 (only for this message)
+    from gravscope.words import near  # noqa: PLC0415 (only for this message)
 
-    names = sorted({name_of(job_id) for job_id in ids})
-    near = difflib.get_close_matches(wanted, names, n=3)
-    if near:
-        return f"did you mean {' or '.join(near)}?"
+    found = near(wanted, sorted({name_of(job_id) for job_id in ids}), count=3)
+    if found:
+        return f"did you mean {' or '.join(found)}?"
     return "gravscope status -a lists what there is"

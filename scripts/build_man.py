@@ -7,7 +7,7 @@ import textwrap
 
 from gravscope import __version__
 from gravscope.cli.app import app
-from gravscope.cli.tree import COMMAND, Command, Option, Value, read
+from gravscope.cli.tree import Command, Option, Value, read
 from gravscope.settings import SETTINGS, variable_of
 
 DESCRIPTION = """
@@ -143,8 +143,8 @@ def synopsis(command: Command) -> str:
 def argument(value: Value) -> str:
     """How an argument is typed: in brackets if it may be left away."""
     shown = f"\\fI{value.metavar}\\fR" + ("..." if value.repeated else "")
-    needed = value.required or value.metavar == COMMAND
-    return ("[\\-\\-] " if value.metavar == COMMAND else "") + (shown if needed else f"[{shown}]")
+    needed = value.required or value.launches
+    return ("[\\-\\-] " if value.launches else "") + (shown if needed else f"[{shown}]")
 
 
 def of_option(option: Option) -> list[str]:

@@ -16,7 +16,7 @@ from tests.support import REPOSITORY, path_without_systemd
 PACKAGE = REPOSITORY / "gravscope"
 # A room imports only what stands above it. Rooms in one row do not know each other.
 ROWS = [
-    ["immutable"], ["errors"], ["ids"], ["stamp"], ["plainjson"], ["spawn"], ["progress"], ["quantity"], ["settings"],
+    ["immutable"], ["errors"], ["words"], ["ids"], ["stamp"], ["plainjson"], ["spawn"], ["progress"], ["quantity"], ["settings"],
     ["spec"], ["model"], ["proc"], ["cgroup"], ["files"], ["outcome"], ["tomlfile"], ["layers"], ["project"], ["older"],
     ["clock"], ["jobs_folder"], ["store"], ["commands"], ["host"], ["launchers"], ["bus"], ["supervisor", "actions"],
     ["guard"], ["api"], ["cli"], ["__main__"],

@@ -15,6 +15,7 @@ from gravscope.cli import (
     config,
     doctor,
     guard,
+    help_,
     limit,
     logs,
     make_include,
@@ -48,12 +49,13 @@ COMMANDS: dict[str, Function] = {
     "doctor": doctor.doctor,
     "make-include": make_include.make_include,
     "completion": completion.completion,
+    "help": help_.help_,
 }
 
 app = typer.Typer(
     name="gravscope",
     help="Launch heavy jobs so that none can take the terminal or the machine down, and know what became of each.",
-    no_args_is_help=False,
+    no_args_is_help=True,
     add_completion=False,  # `gravscope completion` is ours, and quicker
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -70,10 +72,16 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def _root(
     version: bool = typer.Option(
-        False, "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        False, "--version", "-V", callback=_print_version, is_eager=True, help="Print the version and exit."
     ),
 ) -> None:
     del version  # its callback has done the work
+
+
+@app.command("version", hidden=True)
+def _version() -> None:
+    """What others call --version."""
+    _print_version(True)
 
 
 def add(to: typer.Typer, name: str, command: Function) -> None:

@@ -145,7 +145,7 @@ def _zsh_option(option: Option) -> Iterator[str]:
 
 def _zsh_arguments(command: Command) -> Iterator[str]:
     for number, (value, _) in enumerate(command.arguments, 1):
-        if value.metavar == COMMAND:
+        if value.launches:
             # nothing behind it is an option of ours
             yield from ("'(-)1:command:_command_names -e'", "'*::words:_normal'")
         else:
@@ -184,7 +184,7 @@ def _fish(root: Command) -> dict[str, list[str]]:
 
 
 def _launches(command: Command) -> bool:
-    return any(value.metavar == COMMAND for value, _ in command.arguments)
+    return any(value.launches for value, _ in command.arguments)
 
 
 def _fish_lines(command: Command) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import typer
@@ -20,6 +20,11 @@ class Value:
     choices: tuple[str, ...] = ()
     required: bool = True
     repeated: bool = False
+
+    @property
+    def launches(self) -> bool:
+        """True for the command that a job is to run, whose words are its own; one of ours is one of the choices."""
+        return self.metavar == COMMAND and not self.choices
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,17 @@ class Command:
 
 def read(app: typer.Typer) -> Command:
     """The whole command line. What is hidden from the help is left out."""
-    return _command(typer.main.get_command(app), ())
+    root = _command(typer.main.get_command(app), ())
+    return replace(root, commands=tuple(_with_choices(each, root) for each in root.commands))
+
+
+def _with_choices(command: Command, root: Command) -> Command:
+    """Of `help`, the argument is one of the commands."""
+    if command.words != ("help",):
+        return command
+    names = tuple(each.words[-1] for each in root.commands)
+    ((value, text),) = command.arguments
+    return replace(command, arguments=((replace(value, choices=names), text),))
 
 
 def _command(found: Any, words: tuple[str, ...]) -> Command:  # noqa: ANN401 (Typer keeps its own Click to itself)
@@ -69,7 +84,8 @@ def _command(found: Any, words: tuple[str, ...]) -> Command:  # noqa: ANN401 (Ty
 
 
 def _option(found: Any) -> Option:  # noqa: ANN401
-    return Option(_long_first(found.opts), _sentence(found.help), None if found.is_flag else _value(found))
+    names = (*_long_first(found.opts), *found.secondary_opts)
+    return Option(names, _sentence(found.help), None if found.is_flag else _value(found))
 
 
 def _value(found: Any) -> Value:  # noqa: ANN401

@@ -16,6 +16,7 @@ from gravscope.quantity import format_size
 app = typer.Typer(
     help="Unit files: a limit for all jobs together, a timer that prunes records, more controllers for users.",
     rich_markup_mode=None,
+    no_args_is_help=True,
 )
 
 SystemDropin = Annotated[

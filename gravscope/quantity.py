@@ -86,17 +86,22 @@ def parse_duration(text: str, option: str = "duration") -> float | None:
     stripped = text.strip().lower()
     if stripped == INFINITY:
         return None
-    seconds, position = 0.0, 0
-    while match := _SPAN.match(stripped, position):
-        if match[2] not in _SECONDS:
-            break
-        seconds += float(match[1]) * _SECONDS[match[2]]
-        position = match.end()
-    if position == 0 or position != len(stripped) or _MONTHS.search(text):
+    seconds = _sum_of_spans(stripped)
+    if seconds is None or _MONTHS.search(text):
         raise _not(f"{option}: {text!r} is not a duration", text, "90s, 10m, 1h30m or infinity", _is_duration)
     if seconds > _LONGEST:
         raise UsageError(f"{option}: {text!r} is longer than any machine lasts", "write infinity for no end")
     return seconds
+
+
+def _sum_of_spans(text: str) -> float | None:
+    seconds, position = 0.0, 0
+    while match := _SPAN.match(text, position):
+        if match[2] not in _SECONDS:
+            return None
+        seconds += float(match[1]) * _SECONDS[match[2]]
+        position = match.end()
+    return seconds if 0 < position == len(text) else None
 
 
 def parse_percent(text: str, option: str = "percentage") -> float:
@@ -144,10 +149,7 @@ def _is_percent(text: str) -> bool:
 
 
 def _is_duration(text: str) -> bool:
-    if text == INFINITY:
-        return True
-    units = [match[2] for match in _SPAN.finditer(text)]
-    return re.fullmatch(f"(?:{_SPAN.pattern})+", text, re.ASCII) is not None and {*units} <= _SECONDS.keys()
+    return text == INFINITY or (_sum_of_spans(text) is not None and not _MONTHS.search(text))
 
 
 def format_size(size: Size | None) -> str:

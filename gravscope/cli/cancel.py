@@ -76,9 +76,7 @@ def _ask(ids: list[str]) -> None:
     """Raises RefusedError unless somebody at a terminal says yes."""
     count = "1 job lives" if len(ids) == 1 else f"{len(ids)} jobs live"
     if not (sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()):
-        raise RefusedError(
-            f"{count}, and there is no terminal at which to ask", "type: gravscope cancel --all --yes"
-        )
+        raise RefusedError(f"{count}, and there is no terminal at which to ask", "type: gravscope cancel --all --yes")
     for job_id in ids:
         print(one_line(job_id), file=sys.stderr)
     print(f"{count}. Cancel {'it' if len(ids) == 1 else 'all of them'}? [y/N] ", end="", file=sys.stderr, flush=True)

@@ -10,7 +10,7 @@ import os
 import re
 
 from gravscope.errors import GravscopeError
-from gravscope.ids import name_of, order_of
+from gravscope.ids import is_id, name_of, normal, order_of
 from gravscope.project import here
 
 # jobs that have ended are offered by their ids too, the last ones, and all of a name that has been typed already
@@ -28,7 +28,8 @@ def complete(kind: str, prefix: str) -> list[str]:
         return []
     locked = {name.removesuffix(".lock") for name in files if name.endswith(".lock")}
     records = (name.removesuffix(".json") for name in files if name.endswith(".json"))
-    ids = sorted((job_id for job_id in records if _PLAIN.fullmatch(job_id)), key=order_of, reverse=True)
+    ids = sorted((each for each in records if _PLAIN.fullmatch(each) or is_id(each)), key=order_of, reverse=True)
+    prefix = normal(prefix)
     live, ended = [each for each in ids if each in locked], [each for each in ids if each not in locked]
     found: dict[str, str] = {}
     for number, job_id in enumerate([*live, *ended], start=-len(live)):

@@ -33,7 +33,8 @@ def config(
 ) -> None:
     """Show each setting: its value, and the file, variable or default that it comes from."""
     project = here()
-    found = project.settings_for(None if name is None else check_name(name))
+    name = None if name is None else check_name(name)
+    found = project.settings_for(name)
     of_jobs = {} if name is not None else _of_jobs(project)
     if json:
         print_json(as_json(project, found, of_jobs, name))

@@ -12,7 +12,9 @@ from gravscope.cli import note
 from gravscope.cli.output import print_json
 
 app = typer.Typer(
-    help="See that heavy scripts refuse to run outside a job: only with GRAV_BG_JOB=1.", rich_markup_mode=None, no_args_is_help=True
+    help="See that heavy scripts refuse to run outside a job: only with GRAV_BG_JOB=1.",
+    rich_markup_mode=None,
+    no_args_is_help=True,
 )
 
 Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Python or shell scripts.")]

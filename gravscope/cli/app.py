@@ -29,6 +29,7 @@ from gravscope.cli import (
     units,
     wait,
 )
+from gravscope.cli.overview import Commands, OneCommand
 
 Function = Callable[..., Any]
 # by their names, in the order of the help
@@ -54,12 +55,14 @@ COMMANDS: dict[str, Function] = {
 
 app = typer.Typer(
     name="gravscope",
+    cls=Commands,
     help="Launch heavy jobs so that none can take the terminal or the machine down, and know what became of each.",
     no_args_is_help=True,
     add_completion=False,  # `gravscope completion` is ours, and quicker
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="To begin: gravscope run -n NAME -- COMMAND. More of one command: gravscope help COMMAND.",
 )
 
 
@@ -91,7 +94,7 @@ def add(to: typer.Typer, name: str, command: Function) -> None:
     command.__annotations__ = get_type_hints(command, globalns=names, include_extras=True)
     # what follows the first word of COMMAND is the command's own, dashes or not
     of_a_command = {"allow_interspersed_args": False} if "command" in command.__annotations__ else {}
-    to.command(name, context_settings=of_a_command)(command)
+    to.command(name, cls=OneCommand, context_settings=of_a_command)(command)
 
 
 for _name, _command in COMMANDS.items():

@@ -30,7 +30,7 @@ def cancel(
     everything: Annotated[bool, typer.Option("--all", "-a", help="All jobs that live; asks first.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="With --all, do not ask.")] = False,
     grace: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Time between SIGTERM and SIGKILL [default: the job's].")
+        str | None, typer.Option(metavar="DURATION", help="Time between SIGTERM and SIGKILL [default: the job's].")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the records as JSON.")] = False,
 ) -> int:

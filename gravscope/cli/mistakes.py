@@ -42,12 +42,15 @@ def explain(error: Any, arguments: list[str]) -> str:  # noqa: ANN401 (Typer kee
     return f"{message[:1].lower()}{message[1:]}; type: {_line([*command.words, '--help'])}"
 
 
-def no_such_command(typed: list[str]) -> str:
-    """Of the words of a command that is asked for as such: what to type instead of `typed`."""
-    root = read(app)
-    *before, _ = typed
-    group = next((each for each in root.walk() if list(each.words) == before), root)
-    return _no_such_command(group, typed[len(group.words) :])
+def no_help(typed: list[str]) -> str:
+    """Of the words of a command whose help is wanted, the last of which is none: what to type instead."""
+    before = typed[:-1]
+    group = next(each for each in read(app).walk() if list(each.words) == before)
+    name = " ".join(typed)
+    found = words.command_for(name, [each.words[-1] for each in group.commands]) or ""
+    ours = [word for word in found.partition(" | ")[0].split() if not word.startswith("-")]
+    known = ours if any(list(each.words) == ours for each in group.walk()) else ours[:1]
+    return f"there is no command {name!r}; type: {_line(['help', *(known or group.words)])}"
 
 
 def _command_of(root: Command, error: Any, arguments: list[str]) -> Command:  # noqa: ANN401

@@ -10,6 +10,9 @@ import typer
 
 # what an argument or the value of an option is, by the word that stands for it in the help
 JOBS, NAMES, FILES, FOLDERS, COMMAND = "JOB", "NAME", "FILE", "DIR", "COMMAND"
+# the jobs that a command can do something with, where that is not all of them
+_LIVE = frozenset({"cancel", "wait", "limit", "pause", "resume"})
+_ENDED = frozenset({"rerun", "prune"})
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,8 @@ class Value:
     choices: tuple[str, ...] = ()
     required: bool = True
     repeated: bool = False
+    which: str = ""
+    """Of jobs, or of names of jobs: what they are asked for by (`gravscope.cli.complete`)."""
 
     @property
     def launches(self) -> bool:
@@ -76,7 +81,11 @@ def _command(found: Any, words: tuple[str, ...]) -> Command:  # noqa: ANN401 (Ty
         words=words,
         help=_sentence(found.help),
         options=(*map(_option, options), Option(_long_first(names), "Say what there is to type, and exit.")),
-        arguments=tuple((_value(each), _sentence(each.help)) for each in shown if each.param_type_name == "argument"),
+        arguments=tuple(
+            (_of_jobs(_value(each), words), _sentence(each.help))
+            for each in shown
+            if each.param_type_name == "argument"
+        ),
         commands=tuple(
             _command(each, (*words, name)) for name, each in getattr(found, "commands", {}).items() if not each.hidden
         ),
@@ -91,12 +100,22 @@ def _option(found: Any) -> Option:  # noqa: ANN401
 def _value(found: Any) -> Value:  # noqa: ANN401
     choices = tuple(map(str, getattr(found.type, "choices", ())))
     metavar = found.metavar or ("N" if "INT" in found.type.name.upper() else found.name.upper())
+    metavar = metavar.strip("[]").removesuffix("...")
     return Value(
-        metavar=metavar.strip("[]").removesuffix("..."),
+        metavar=metavar,
+        which="names" if metavar == NAMES else "",
         choices=choices,
         required=found.required,
         repeated=getattr(found, "multiple", False) or found.nargs != 1,
     )
+
+
+def _of_jobs(value: Value, words: tuple[str, ...]) -> Value:
+    """The argument of a command, with which of the jobs it is for."""
+    kind = "live" if _LIVE & {*words} else "ended" if _ENDED & {*words} else "jobs"
+    if value.metavar == JOBS:
+        return replace(value, which=kind)
+    return replace(value, which="ended-names" if kind == "ended" else "names") if value.metavar == NAMES else value
 
 
 def _long_first(names: Any) -> tuple[str, ...]:  # noqa: ANN401

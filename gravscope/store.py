@@ -17,7 +17,7 @@ import msgspec
 
 from gravscope import clock, files
 from gravscope.errors import GravscopeError, NoSuchJobError, StoreError
-from gravscope.ids import is_id, name_of, order_of
+from gravscope.ids import is_id, name_of, normal, order_of
 from gravscope.jobs_folder import JobsFolder, hint_about
 from gravscope.model import Cancel, CancelRequest, JobRecord
 from gravscope.older import convert, is_older
@@ -80,6 +80,7 @@ class Store(JobsFolder):
 
         The end, since `status` shows only that of an id that is too long for its line.
         """
+        wanted = self._spelled(wanted)
         if is_id(wanted) and os.path.lexists(self.record_path(wanted)):
             return wanted  # whole ids need no look at the others, of which there may be 100,000
         ids = self.ids()
@@ -100,6 +101,10 @@ class Store(JobsFolder):
                 f"say more of it, such as {starting[0]}",
             )
         raise NoSuchJobError(f"no job {wanted!r} in {self.jobs_dir}", _nearest(wanted, ids))
+
+    def _spelled(self, wanted: str) -> str:
+        """`wanted` as names are kept, unless a record is called just so: other programs make files, too."""
+        return wanted if os.path.lexists(self.record_path(wanted)) else normal(wanted)
 
     def _newest(self, ids: list[str]) -> str:
         """The one of `ids`, which are sorted, that was really started last.
@@ -191,10 +196,9 @@ def each_readable(store: Store, ids: list[str]) -> Iterator[JobRecord | Gravscop
 
 
 def _nearest(wanted: str, ids: list[str]) -> str:
-    import difflib  # noqa: PLC0415 (only for this message)
+    from gravscope.words import near  # noqa: PLC0415 (only for this message)
 
-    names = sorted({name_of(job_id) for job_id in ids})
-    near = difflib.get_close_matches(wanted, names, n=3)
-    if near:
-        return f"did you mean {' or '.join(near)}?"
+    found = near(wanted, sorted({name_of(job_id) for job_id in ids}), count=3)
+    if found:
+        return f"did you mean {' or '.join(found)}?"
     return "gravscope status -a lists what there is"

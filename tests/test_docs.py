@@ -91,8 +91,8 @@ def help_of(*words: str) -> str:
 
 def listed(*words: str) -> list[str]:
     """The subcommands that this help lists."""
-    _, _, section = help_of(*words).partition("Commands:\n")
-    return re.findall(r"^  ([a-z][a-z-]*)", section, re.MULTILINE)
+    _, _, sections = help_of(*words).partition("--help")
+    return re.findall(r"^  ([a-z][a-z-]*)  +[A-Z]", sections, re.MULTILINE)
 
 
 @cache
@@ -100,7 +100,7 @@ def subcommands() -> dict[tuple[str, ...], set[str]]:
     """Every subcommand with its options."""
     groups = [(name,) for name in listed()]
     leaves = [(*group, name) for group in groups for name in listed(*group)] + [g for g in groups if not listed(*g)]
-    options = re.compile(r"^ +(?:(-\w), )?(--[a-z][\w-]*)", re.MULTILINE)
+    options = re.compile(r"^ +(?:(-\w), )?(--[a-z][\w-]*)(?: / (--[a-z][\w-]*))?", re.MULTILINE)
     return {
         leaf: {"--help", "-h"} | {word for pair in options.findall(help_of(*leaf)) for word in pair} for leaf in leaves
     }

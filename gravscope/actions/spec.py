@@ -9,7 +9,7 @@ from pathlib import Path
 from gravscope.actions.owner import refuse_variables
 from gravscope.actions.signs import is_worth_a_look
 from gravscope.errors import UsageError
-from gravscope.ids import check_name
+from gravscope.ids import check_name, fit_name
 from gravscope.immutable import Immutable
 from gravscope.layers import Found, resolve, variables
 from gravscope.quantity import INFINITY, parse_duration
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from gravscope.project import Project
 
-_UNFIT = re.compile(r"[^A-Za-z0-9_.-]+", re.ASCII)
 _SCRIPTS = {".py", ".sh", ".pl", ".rb", ".R", ".jl", ".js"}
 # bytes of one word, or of NAME=VALUE: MAX_ARG_STRLEN of the kernel, without the NUL at the end (execve(2))
 LONGEST_WORD = 32 * os.sysconf("SC_PAGE_SIZE") - 1
@@ -145,7 +144,7 @@ def default_name(command: Sequence[str], *, shell: bool = False) -> str:
         stem = path.stem if path.suffix in _SCRIPTS else path.name
         if _INTERPRETERS.fullmatch(stem) and any(Path(other).suffix in _SCRIPTS for other in candidates):
             continue
-        return _UNFIT.sub("_", stem).lstrip("_.-")[:60] or "job"
+        return fit_name(stem)
     return "job"
 
 

@@ -11,7 +11,6 @@ from contextlib import suppress
 
 from gravscope.actions.signs import is_worth_a_look
 from gravscope.cli import quick
-from gravscope.cli.table import COMMANDS
 from gravscope.errors import GravscopeError
 
 TYPE_CHECKING = False
@@ -20,6 +19,8 @@ if TYPE_CHECKING:
 
 # seconds
 DAY = 86400
+# how the supervisor's word about a command that is not there begins
+COMMAND_NOT_FOUND = "command not found: "
 
 
 def main() -> NoReturn:
@@ -67,7 +68,7 @@ def status_of(arguments: list[str]) -> int:
     try:
         status = _call(arguments)
     except GravscopeError as error:
-        complain(str(error))
+        complain(_with_line(error, arguments))
         return error.exit_code
     except KeyboardInterrupt:
         return 130
@@ -89,22 +90,32 @@ def _call_by_typer(arguments: list[str]) -> object:
     import typer  # noqa: PLC0415 (40 ms)
     from typer.exceptions import TyperException  # noqa: PLC0415
 
+    from gravscope.cli import mistakes  # noqa: PLC0415
     from gravscope.cli.app import app  # noqa: PLC0415
 
+    if (wrong := mistakes.one_dash(arguments)) is not None:
+        complain(wrong)
+        return 2
     try:
         return typer.main.get_command(app).main(arguments, prog_name="gravscope", standalone_mode=False)
     except TyperException as error:
-        complain(_with_help(" ".join(error.format_message().split()), arguments))
+        if type(error).__name__ == mistakes.NO_ARGUMENTS:  # `gravscope` alone, or `gravscope units`: the overview
+            print(error.format_message(), file=sys.stderr)
+        else:
+            complain(mistakes.explain(error, arguments))
         return 2
     except typer.Abort:
         return 130
 
 
-def _with_help(message: str, arguments: list[str]) -> str:
-    """What Typer says, and what to type to find out more, of the command that was meant if there is one."""
-    command = f"{arguments[0]} " if arguments and arguments[0] in COMMANDS else ""
-    what = f"type: gravscope {command}--help"
-    return f"{message} T{what[1:]}" if message.endswith("?") else f"{message.removesuffix('.')}; {what}"
+def _with_line(error: GravscopeError, arguments: list[str]) -> str:
+    """What went wrong; of a command that is not there, the line that would have done it, if there is one."""
+    if arguments[:1] == ["run"] and error.message.startswith(COMMAND_NOT_FOUND):
+        from gravscope.cli.mistakes import about_command  # noqa: PLC0415 (40 ms)
+
+        if (line := about_command(arguments)) is not None:
+            return f"{error.message}; {line}"
+    return str(error)
 
 
 def _complete(arguments: list[str]) -> int:

@@ -31,9 +31,10 @@ def config(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> None:
-    """Show each setting: its value, and the file, variable or default that it comes from."""
+    """Show each setting, its value, and where that comes from. That is a file, a variable, or built in."""
     project = here()
-    found = project.settings_for(None if name is None else check_name(name))
+    name = None if name is None else check_name(name)
+    found = project.settings_for(name)
     of_jobs = {} if name is not None else _of_jobs(project)
     if json:
         print_json(as_json(project, found, of_jobs, name))

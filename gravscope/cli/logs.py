@@ -31,7 +31,9 @@ if TYPE_CHECKING:  # for the annotations, which stay text until Typer wants them
 def logs(
     job: Job,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Show what is added, until the job ends.")] = False,
-    lines: Annotated[int | None, typer.Option("--lines", "-n", min=0, help="Only the last N lines.")] = None,
+    lines: Annotated[
+        int | None, typer.Option("--lines", "-n", metavar="N", min=0, help="Only the last N lines.")
+    ] = None,
     journal: Annotated[bool, typer.Option("--journal", help="Hand over to journalctl.")] = False,
     json: Annotated[bool, typer.Option("--json", help="The log as a JSON string.")] = False,
 ) -> None:

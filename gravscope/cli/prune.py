@@ -23,7 +23,7 @@ def prune(
         list[str] | None, typer.Argument(metavar="NAME...", help="Only jobs of these names [default: all].")
     ] = None,
     older_than: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Those that ended at least this long ago (30d, 12h).")
+        str | None, typer.Option(metavar="DURATION", help="Those that ended at least this long ago (30d, 12h).")
     ] = None,
     keep: Annotated[
         int | None, typer.Option(metavar="N", min=0, help="Keep the newest N of each name, however old they are.")
@@ -31,7 +31,7 @@ def prune(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would be removed.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> int:
-    """Remove jobs that have ended, records and logs together, and say how much that freed."""
+    """Remove jobs that have ended, records and logs. Says how much that freed."""
     project = here()
     seconds = None if older_than is None else parse_duration(older_than, "--older-than")
     if older_than is not None and seconds is None:

@@ -58,7 +58,7 @@ def run(
     io_weight: IoWeight = None,
     tasks_max: TasksMax = None,
     env: Annotated[
-        list[str] | None, typer.Option("--env", "-e", metavar="K=V", help="A variable; may be repeated.")
+        list[str] | None, typer.Option("--env", "-e", metavar="NAME=VALUE", help="A variable; may be repeated.")
     ] = None,
     env_file: EnvFile = None,
     cwd: Annotated[str | None, typer.Option(metavar="DIR", help="Its working directory [default: here].")] = None,
@@ -71,15 +71,18 @@ def run(
     ] = None,
     timeout: Timeout = None,
     grace: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Time between SIGTERM and SIGKILL [default: 10s].")
+        str | None, typer.Option(metavar="DURATION", help="Time between SIGTERM and SIGKILL [default: 10s].")
     ] = None,
     oom_policy: Annotated[
         Policy | None,
         typer.Option(help="At its memory limit, kill the whole job, or one process and continue [default: kill]."),
     ] = None,
-    no_memsafe: Annotated[
+    memsafe: Annotated[
         bool | None,
-        typer.Option("--no-memsafe/--memsafe", help="Without OMP_NUM_THREADS=1 and the like [default: with]."),
+        typer.Option(
+            "--memsafe/--no-memsafe",
+            help="Numerical libraries get one thread, to save memory (OMP_NUM_THREADS=1 and the like) [default: yes].",
+        ),
     ] = None,
     unique: Unique = False,
     notify: Notify = False,
@@ -89,7 +92,7 @@ def run(
     dry_run: DryRun = False,
     json: Json = False,
 ) -> int:
-    """Start a job beside this terminal, and return once its command runs. Prints the job's id."""
+    """Start a job beside this terminal, and print its id. Returns once its command runs."""
     after = Afterwards(wait=wait_, follow=follow, fg=fg, dry_run=dry_run, json=json)
     project = here()
     spec = make_spec(
@@ -105,7 +108,7 @@ def run(
             timeout=timeout,
             grace=grace,
             oom_policy=oom_policy,
-            memsafe=None if no_memsafe is None else not no_memsafe,
+            memsafe=memsafe,
             unique=unique,
             foreground=fg,
             notify=notify,

@@ -32,7 +32,7 @@ def show(
     job: Annotated[str, typer.Argument(metavar="JOB", help="Id, the beginning of one, a name, or a record (.json).")],
     json: Annotated[bool, typer.Option("--json", help="Print the record as JSON.")] = False,
 ) -> None:
-    """Tell one job in words: what was asked, what holds, what happened and why, what to type next."""
+    """Tell in words what became of a job, and why. Also what was asked, what holds, and what to type next."""
     store, job_id = store_here().locate(job)
     found = standing(store, look(store, job_id))
     print_json(as_json(found)) if json else print(in_words(found, colour=is_coloured(sys.stdout)))
@@ -191,7 +191,7 @@ def _next_of_ended(record: JobRecord) -> list[str]:
     if record.state == "never-started":
         return [f"{again}    # once what is said above is mended"]
     if record.state == "timed-out":
-        return [logs, f"{again} --timeout TIME    # to give it longer"]
+        return [logs, f"{again} --timeout DURATION    # to give it longer"]
     return [logs] if record.state == "succeeded" else [logs, again]
 
 

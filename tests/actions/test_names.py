@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
+import unicodedata
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gravscope.actions.launch import open_log
+from gravscope.cli import one_line
 from gravscope.commands import unit_name
 from gravscope.errors import UsageError
 from gravscope.ids import check_name
@@ -21,13 +24,18 @@ from tests.fake_clock import FakeClock
 from tests.support import Gravscope, ManagedGravscope, until
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
-NAMES = st.text(max_size=130) | st.from_regex(r"[A-Za-z0-9_.\-/\\@:%]{1,110}", fullmatch=True)
-# systemd.unit(5): what a unit may be called, less the characters that mean something (@, \, :)
-LEGAL_UNIT = re.compile(r"gravscope-[A-Za-z0-9_.-]+\.scope", re.ASCII)
+NAMES = (
+    st.text(max_size=130)
+    | st.text(st.characters(categories=["L", "M", "N"]), max_size=110)
+    | st.from_regex(r"[A-Za-z0-9_.\-/\\@:%]{1,110}", fullmatch=True)
+)
+# systemd.unit(5): what a unit may be called, less the characters that mean something (@, :)
+LEGAL_UNIT = re.compile(r"gravscope-(?:[A-Za-z0-9_.-]|\\x[0-9a-f]{2})+\.scope", re.ASCII)
 # names that are hard on a parser: of ids, of suffixes, of paths, of options
 HARD = [
     "a", "_", "0", "x" * 100, "a.scope", "a.service", "a.json", "a.lock", "x_20260101_120000", "x_20260101_120000_2",
     "a--b", "a..b", "a.", "a-", "_.", "gravscope-a.scope", "dev-sda.device", "mount", "nul", "__init__",
+    "フィット", "あ" * 66, "é" * 100,
 ]  # fmt: skip
 
 
@@ -39,14 +47,17 @@ HARD = [
 @example("a\nb")
 @example("a\0b")
 @example("重い計算")
+@example("あ" * 66)
+@example("é" * 100)
 @example("x" * 101)
 def test_a_name_is_refused_or_stays_in_its_folders(tmp_path_factory: pytest.TempPathFactory, name: str) -> None:
     """Any text is a UsageError of one line, or a legal unit, and a lock and a log in the two folders alone."""
     try:
-        check_name(name)
+        name = check_name(name)
     except UsageError as error:
-        assert (error.exit_code, len(str(error).splitlines())) == (2, 1)
+        assert (error.exit_code, len(one_line(str(error)).splitlines())) == (2, 1)
         return
+    assert len(f".{name}_20260101_120000_99999.limits.4194304.tmp".encode()) <= 255
     outer = tmp_path_factory.mktemp("outer")
     store, logs = Store(outer / "in" / "jobs"), outer / "in" / "logs"
     logs.mkdir(parents=True)
@@ -57,7 +68,7 @@ def test_a_name_is_refused_or_stays_in_its_folders(tmp_path_factory: pytest.Temp
     assert sorted(os.listdir(outer / "in")) == ["jobs", "logs"]
     assert os.listdir(store.jobs_dir) == [f"{name}_20260101_120000.lock"]
     assert os.listdir(logs) == [f"{name}_20260101_120000.log"]
-    unit = unit_name(f"{reservation.job_id}_99999")
+    unit = unit_name(f"{reservation.job_id}_99999", "-0123abcd")
     assert LEGAL_UNIT.fullmatch(unit)
     assert len(unit) <= 255
 
@@ -68,7 +79,7 @@ def test_a_name_is_refused_or_stays_in_its_folders(tmp_path_factory: pytest.Temp
 @settings(max_examples=10)
 def test_systemd_takes_every_unit_as_it_is(names: list[str]) -> None:
     """`systemd-escape --mangle` leaves a legal name of a unit alone, and escapes whatever else."""
-    units = [unit_name(f"{check_name(name)}_20260101_120000_2-0123abcd") for name in names]
+    units = [unit_name(f"{check_name(name)}_20260101_120000_2", "-0123abcd") for name in names]
     said = subprocess.run(["systemd-escape", "--mangle", "--", *units], capture_output=True, text=True, check=True)
     assert said.stdout.split() == units
 
@@ -89,6 +100,53 @@ def test_hard_names_are_jobs_like_any_other(gravscope: Gravscope) -> None:
         gravscope.jobs_dir,
         gravscope.log_dir,
     }
+
+
+def test_japanese_names_in_a_session(gravscope: Gravscope) -> None:
+    """Started, listed, found by name however it is composed, read and pruned; under LC_ALL=C as well."""
+    decomposed = unicodedata.normalize("NFD", "デブ解析")
+    job = gravscope.start("-n", decomposed, "--", "sh", "-c", "echo $GRAVSCOPE_NAME")
+    record = gravscope.ended(job)
+    assert (record["name"], job.rpartition("_20")[0]) == ("デブ解析", "デブ解析")
+    assert gravscope.log(job) == "デブ解析\n"
+    for env in ({}, {"LC_ALL": "C"}, {"LC_ALL": "POSIX", "PYTHONCOERCECLOCALE": "0"}):
+        assert gravscope("path", decomposed, env=env).stdout == f"{gravscope.jobs_dir}/{job}.json\n"
+        assert f" {job}\n" in gravscope("status", env=env).stdout
+    assert gravscope("_complete", "jobs", "デ").stdout.splitlines() == ["デブ解析\tended", f"{job}\tended"]
+    assert gravscope("prune", "--keep", "0", decomposed).returncode == 0
+    assert os.listdir(gravscope.jobs_dir) == os.listdir(gravscope.log_dir) == []
+    assert gravscope.start("-n", "Ｃ", "--", "true", env={"LC_ALL": "C"}).startswith("Ｃ_")
+
+
+def test_settings_for_a_japanese_name(gravscope: Gravscope) -> None:
+    """[jobs."フィット"] and patterns count for such a job, whichever way the file composes it."""
+    decomposed = unicodedata.normalize("NFD", "デブ*")
+    settings_file = gravscope.folder / "gravscope.toml"
+    settings_file.write_text(f'[jobs."フィット"]\nmem_max = "1G"\n[jobs."{decomposed}"]\nmem_max = "2G"\n')
+    found = [json.loads(gravscope("config", name, "--json").stdout) for name in ("フィット", "デブ解析")]
+    assert [each["settings"]["mem_max"]["value"] for each in found] == ["1G", "2G"]
+    settings_file.write_text('[jobs."😀"]\nmem_max = "1G"\n')
+    refused = gravscope("config")
+    assert (refused.returncode, "no job can have this name" in refused.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("name", ["フィット", "あ" * 66])
+def test_japanese_names_in_a_scope(managed: ManagedGravscope, name: str) -> None:
+    """The unit has an escaped name, in which the job really lives; a limit reaches it, and it is stopped by it."""
+    job = managed.start("-n", name, "--", "sleep", "1000")
+    record = managed.record(job)
+    try:
+        assert record["unit"] == unit_name(job)
+        assert managed.systemctl("is-active", record["unit"]).stdout.strip() == "active"
+        assert record["unit"] in Path(f"/proc/{record['pid']}/cgroup").read_text()
+        changed = managed("limit", name, "--mem-max", "1g")
+        assert changed.returncode == 0, changed.stderr
+        shown = managed.systemctl("show", "--property=MemoryMax,Description", record["unit"]).stdout
+        assert {"MemoryMax=1073741824", f"Description=gravscope job {job}"} == {*shown.splitlines()}
+    finally:
+        done = managed("cancel", name)
+    assert done.stdout == f"{job}: cancelled by systemctl stop\n"
+    until(lambda: managed.systemctl("is-active", record["unit"]).stdout.strip() == "inactive", "the end of its unit")
 
 
 @pytest.mark.parametrize(

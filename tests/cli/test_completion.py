@@ -105,7 +105,16 @@ OFFERED: list[tuple[str, list[str] | set[str]]] = [
     ("gravscope ", COMMANDS),
     ("gravscope units ", {"install", "remove", "status"}),
     ("gravscope show ", JOBS),
-    ("gravscope cancel --grace 1s nap ", JOBS),
+    ("gravscope cancel --grace 1s nap ", ["nap", LIVE]),
+    ("gravscope wait ", ["nap", LIVE]),
+    ("gravscope limit ", ["nap", LIVE]),
+    ("gravscope pause ", ["nap", LIVE]),
+    ("gravscope resume ", ["nap", LIVE]),
+    ("gravscope cancel fit", set()),
+    ("gravscope rerun ", ["zeta", ENDED[0], "fit", *ENDED[1:]]),
+    ("gravscope prune ", ["zeta", "fit"]),
+    ("gravscope logs ", JOBS),
+    ("gravscope help u", {"units"}),
     ("gravscope show fit", ["fit", *ENDED[1:]]),
     ("gravscope show nap ", set()),
     ("gravscope run -n ", NAMES),
@@ -242,6 +251,19 @@ def test_ids_of_the_last_and_of_what_is_typed(folder: Path, monkeypatch: pytest.
     assert [line.partition("\t")[0] for line in complete("jobs", "many")] == ["many", *many[::-1]]
     assert complete("jobs", "nap") == ["nap\tlive", f"{LIVE}\tlive"]
     assert complete("names", "") == ["nap\tlive", "many\tended"]
+    assert complete("live", "") == ["nap\tlive", f"{LIVE}\tlive"]
+    assert complete("ended", "n") == []
+    assert complete("ended-names", "") == ["many\tended"]
+
+
+def test_a_name_is_offered_for_its_newest_job(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name means the newest job of it: where that has ended, an older one that lives is offered by its id alone."""
+    old, new = "fit_20260101_120000", "fit_20260102_120000"
+    monkeypatch.setattr(os, "listdir", lambda _folder: [f"{old}.json", f"{new}.json", f"{old}.lock"])
+    monkeypatch.chdir(folder)
+    assert complete("live", "") == [f"{old}\tlive"]
+    assert complete("ended", "") == ["fit\tended", f"{new}\tended"]
+    assert complete("jobs", "") == ["fit\tlive", f"{old}\tlive", f"{new}\tended"]
 
 
 @pytest.mark.parametrize("broken", ["jobs_dir = 3", "[[[", None])

@@ -11,6 +11,7 @@ from gravscope.actions.owner import look
 from gravscope.actions.rerun import doubt_about
 from gravscope.actions.status import Standing, standing
 from gravscope.cli import one_line
+from gravscope.cli.called import as_called
 from gravscope.cli.output import coloured, is_coloured, print_json, store_here
 from gravscope.cli.status import as_json, colour_of, state_of
 from gravscope.model import JobRecord
@@ -56,7 +57,7 @@ def in_words(found: Standing, *, colour: bool = False) -> str:
         ("holds", _holds(record)),
         ("progress", [in_full(found.progress)] if found.progress else []),
         ("happened", _happened(record, found.memory, found.seconds)),
-        ("next", _next(record)),
+        ("next", [as_called(line) for line in _next(record)]),
     ]
     lines = [f": {record.reason}" if record.reason else ""]
     for title, texts in paragraphs:

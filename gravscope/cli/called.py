@@ -65,13 +65,15 @@ def called_by(argv: Sequence[str], typed: Sequence[str]) -> list[str]:
     """The words that a program was called by, out of sys.argv and sys.orig_argv: with -m those of Python as well; none
     where it was called by another program, with -c or from an interpreter's prompt."""
     words = [*typed[: len(typed) - len(argv) + 1]] if argv else []
-    if argv and os.path.basename(argv[0]) == "__main__.py":  # noqa: PTH119 (quicker)
+    if argv and argv[0].endswith(f"/{NAME}/__main__.py"):
         return words
     return [argv[0]] if argv and argv[0] not in ("", "-c", "-") else []
 
 
 def _spelled() -> str:
     called = called_by(sys.argv, sys.orig_argv)
+    if len(called) == 1 and os.path.basename(os.path.realpath(called[0])) != NAME:  # noqa: PTH119 (quicker)
+        called = []  # another program, which calls our main()
     try:
         cwd = os.getcwd()  # noqa: PTH109 (quicker)
     except OSError:  # it is gone

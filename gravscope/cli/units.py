@@ -136,7 +136,7 @@ def _held(found: Status) -> str:
         return "no job was started yet, so the kernel holds none of them"
     if not isinstance(most, int):
         return as_called("the kernel does not hold the memory limit; type: gravscope doctor")
-    return f"the kernel holds memory max {format_size(most)}"
+    return f"the kernel holds MemoryMax {format_size(most)}"
 
 
 def add_to(root: typer.Typer) -> None:

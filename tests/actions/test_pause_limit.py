@@ -72,7 +72,7 @@ def test_a_lower_limit_that_the_watch_holds(gravscope: Gravscope) -> None:
     record = gravscope.ended(job)
     assert record["state"] == "oom-killed"
     assert [change["limits"]["mem_max"] for change in record["limit_changes"]] == [2 << 30, 50 << 20]
-    assert "its limit of 50 MiB" in record["reason"]
+    assert "its limit of 50M" in record["reason"]
 
 
 def test_other_limits_need_a_scope(gravscope: Gravscope) -> None:

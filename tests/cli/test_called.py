@@ -23,6 +23,7 @@ CALLED = [
     (["/x/gravscope/__main__.py"], ["python3", "-Im", "gravscope"], ["python3", "-Im", "gravscope"]),
     (["-c", "run"], ["python3", "-c", "…", "run"], []),
     (["-c"], ["python3", "-c"], []),
+    (["/x/pytest/__main__.py", "-q"], ["python3", "-m", "pytest", "-q"], ["/x/pytest/__main__.py"]),
     ([""], ["python3"], []),
     ([], [], []),
 ]
@@ -92,6 +93,13 @@ def _call_as(monkeypatch: pytest.MonkeyPatch, program: str) -> None:
     monkeypatch.setattr(sys, "argv", [program])
     monkeypatch.setattr(sys, "orig_argv", [sys.executable, program])
     monkeypatch.setenv("PATH", "/nonexistent")
+
+
+@pytest.mark.parametrize("program", ["/x/pytest/__main__.py", "/usr/bin/python3", "tool.py"])
+def test_another_program_that_calls_ours(program: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not what is to be typed."""
+    _call_as(monkeypatch, program)
+    assert as_called("type: gravscope doctor") == "type: gravscope doctor"
 
 
 @pytest.mark.parametrize("uid", [0, 1000])

@@ -29,7 +29,7 @@ usage: swap_extend.sh -s SIZE [-f FILE] [--dry-run]
 Makes FILE a swap file of SIZE, or grows it to SIZE; switches it on and enters it in /etc/fstab.
 Does nothing where the machine has that much swap already (zram left out).
 
-  -s SIZE      such as 8G or 512M (K, M, G, T, P are powers of 1024); rounded up to whole MiB
+  -s SIZE      such as 8G or 512M (K, M, G, T, P are powers of 1024); rounded up to a multiple of 1M
   -f FILE      the swap file (/swap.img)
   --dry-run    print what would be done, and do nothing
   -h, --help   this text

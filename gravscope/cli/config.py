@@ -21,8 +21,8 @@ if TYPE_CHECKING:  # for the annotations, which stay text until Typer wants them
     import typer
 
 _HEAD = ("KEY", "VALUE", "FROM")
-# columns of a table between two of its own, and of a value that is not long
-_GAP, _USUAL = 2, 10
+# columns of a table between two of its own
+_GAP = 2
 
 
 def config(
@@ -126,17 +126,19 @@ def _where(project: Project, key: str, source: Source) -> str:
 
 
 def table(rows: list[tuple[str, str, str]], most: int) -> list[str]:
-    """The rows as lines of at most `most` columns. Keys stay whole; in a line that is too long the value gives way, and
-    then the place, at its front."""
-    keys = min(max(columns(key) for key, _, _ in rows), most // 2)
+    """The rows as lines of at most `most` columns, each cell below the head of its column. Keys stay whole; where there
+    is no room values give way, and then places, at their front as paths do."""
+    cells = [_HEAD, *(row for row in rows if row[2])]
+    keys = min(max(columns(key) for key, _, _ in [*cells, *rows]), most // 2)
+    room = most - keys - 2 * _GAP
+    values, places = (max(columns(cell[at]) for cell in cells) for at in (1, 2))
+    places = min(places, max(room // 2, room - values))
+    values = min(values, room - places)
     lines = []
     for key, value, place in [_HEAD, *rows]:
         if not place:
             lines.append(cut(key, most).rstrip())  # a heading
             continue
-        room = most - keys - 2 * _GAP
-        places = min(columns(place), max(room // 2, room - columns(value)))
-        values = min(max(columns(value), _USUAL), room - places)
-        cells = [cut(key, keys), cut(value, values, front=value.startswith("/")), cut(place, places, front=True)]
-        lines.append((" " * _GAP).join(cells).rstrip())
+        line = [cut(key, keys), cut(value, values, front=value.startswith("/")), cut(place, places, front=True)]
+        lines.append((" " * _GAP).join(line).rstrip())
     return lines

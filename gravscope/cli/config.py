@@ -133,8 +133,9 @@ def table(rows: list[tuple[str, str, str]], most: int) -> list[str]:
     room = most - keys - 2 * _GAP
     sizes = [(columns(value), columns(place)) for _, value, place in cells]
     longest, furthest = max(value for value, _ in sizes), max(place for _, place in sizes)
-    choices = range(room - min(_LEAST, furthest), min(_LEAST, longest) - 1, -1)
-    values = min(longest, min(choices, key=lambda at: _cut_off(sizes, at, room - at), default=_LEAST))
+    choices = range(min(_LEAST, longest), room - min(_LEAST, furthest) + 1)
+    best = min(choices, key=lambda at: (_cut_off(sizes, at, room - at), abs(room - 2 * at)), default=_LEAST)
+    values = min(longest, best)
     places = min(furthest, max(_LEAST, room - values))
     lines = []
     for key, value, place in [_HEAD, *rows]:

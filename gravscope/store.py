@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import heapq
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -45,7 +45,11 @@ class Store(JobsFolder):
         return sorted((name[:-5] for name in self._names() if name.endswith(".json")), key=order_of, reverse=True)
 
     def latest(self, count: int) -> list[str]:
-        """Every id that may be of a live job, then the newest of the others, `count` in all if there are as many.
+        """Every id that may be of a live job, then the newest of the others, `count` in all if there are as many."""
+        return self.latest_of(count)[0]
+
+    def latest_of(self, count: int) -> tuple[list[str], int]:
+        """The same, and how many ids there are in all.
 
         What a folder of 100,000 costs is one look at its names: those others are not sorted.
         """
@@ -54,7 +58,7 @@ class Store(JobsFolder):
         ids = [name[:-5] for name in names if name.endswith(".json")]
         live = sorted((job_id for job_id in ids if job_id in locked), key=order_of, reverse=True)
         others = (job_id for job_id in ids if job_id not in locked)
-        return live + heapq.nlargest(max(0, count - len(live)), others, key=order_of)
+        return live + heapq.nlargest(max(0, count - len(live)), others, key=order_of), len(ids)
 
     def _names(self) -> list[str]:
         try:
@@ -186,7 +190,7 @@ def read_record(path: Path, *, anyone: bool = False) -> JobRecord:
         raise StoreError(f"{path}: not a record: {error}", _MOVE_IT) from None
 
 
-def each_readable(store: Store, ids: list[str]) -> Iterator[JobRecord | GravscopeError]:
+def each_readable(store: Store, ids: Iterable[str]) -> Iterator[JobRecord | GravscopeError]:
     """Every record of `ids`, or the error that stands in its place: one bad record never hides the others."""
     for job_id in ids:
         try:

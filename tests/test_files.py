@@ -270,7 +270,7 @@ def test_a_file_without_end_is_not_read_whole(tmp_path: Path) -> None:
         file.truncate(files.LARGEST)
         assert len(files.read_whole(file.name)) == files.LARGEST
         file.truncate(1 << 40)
-    with pytest.raises(OSError, match="is larger than 64 MiB"):
+    with pytest.raises(OSError, match="is larger than 64M"):
         files.read_whole(str(tmp_path / "large"))
 
 

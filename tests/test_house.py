@@ -213,7 +213,8 @@ def loaded_by_run(folder: Path, *options: str) -> set[str]:
 def test_a_launch_loads_just_these(tmp_path: Path, options: tuple[str, ...]) -> None:
     """A launch is as quick as what it loads; a new module on this path is a decision, and stands in the list."""
     found = loaded_by_run(tmp_path, "--launcher", "session", *options, "--", "true")
-    extra = {"actions.env_file", "actions.hide"} if "-e" in options else set()
+    # and what is printed to be typed, where a note says so
+    extra = {"actions.env_file", "actions.hide", "cli.called"} if "-e" in options else set()
     assert of_the_package(found) == RUN | extra
     standard = RUN_STANDARD | ({"functools", "typing"} if extra else set())
     assert {name for name in found if not name.startswith("gravscope")} == loaded_by(f"import {', '.join(standard)}")

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from gravscope import outcome
 from gravscope.model import EndState
 from gravscope.outcome import KILL_ALL, KILL_GROUP, STOP_UNIT, TERM_GROUP, THAW, Evidence, decide
+from gravscope.quantity import format_size
 from tests.outcome_rows import ROWS, Row
 
 SIZES = st.none() | st.integers(0, 2**50)
@@ -142,7 +143,13 @@ def test_signal_names_are_this_machines(number: int) -> None:
     assert outcome.signal_name(number) == signal.Signals(number).name
 
 
-@pytest.mark.parametrize(("size", "text"), [(None, "an unknown amount"), (0, "0 MiB"), (40 * 2**20, "40 MiB")])
+@pytest.mark.parametrize(("size", "text"), [(None, "an unknown amount"), (0, "0B"), (40 * 2**20, "40M")])
 def test_sizes_in_reasons(size: int | None, text: str) -> None:
-    """Whole mebibytes; unknown is never shown as 0."""
-    assert outcome.mebibytes(size) == text
+    """As everywhere; unknown is never shown as 0."""
+    assert outcome.amount(size) == text
+
+
+@given(st.integers(0, 2**64))
+def test_a_size_is_the_same_text_everywhere(size: int) -> None:
+    """In a reason and in the table beside it."""
+    assert outcome.amount(size) == format_size(size)

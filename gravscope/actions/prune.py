@@ -67,6 +67,8 @@ class Pruned:
     """Ids that had no record, but something that once stood beside one."""
     notes: list[str] = field(default_factory=list)
     errors: list[GravscopeError] = field(default_factory=list)
+    ended: int = 0
+    """How many there were to choose from."""
 
     @property
     def size(self) -> int:
@@ -147,6 +149,7 @@ def _ended_jobs(store: Store, ids: Sequence[str], done: Pruned) -> Iterator[_End
         if record.schema == OLDER_DISPATCHER:
             older += 1
         elif not record.live and record.ended is not None:
+            done.ended += 1
             yield _Ended(job_id, record.name, clock.began(record) or 0.0, record.ended)
         elif not record.live:
             done.errors.append(StoreError(f"{store.record_path(job_id)}: does not say when the job ended"))

@@ -156,6 +156,10 @@ def note(line: str) -> None:
         from gravscope.actions.hide import hide_in_text  # noqa: PLC0415 (3 ms)
 
         line = hide_in_text(line)
+    if "gravscope " in line:
+        from gravscope.cli.called import as_called  # noqa: PLC0415 (only where there is something to be typed)
+
+        line = as_called(line)
     print(f"gravscope: {one_line(line)}", file=sys.stderr)
 
 

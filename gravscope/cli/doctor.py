@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import shlex
 from typing import Any
 
-from gravscope.actions import shipped
 from gravscope.actions.doctor import Diagnosis
 from gravscope.actions.doctor import doctor as diagnose
 from gravscope.actions.doctor_fix import fix as mend
 from gravscope.actions.doctor_lines import Check
 from gravscope.cli import note
+from gravscope.cli.called import NAME, as_called
 from gravscope.cli.output import print_json
 from gravscope.errors import UnsupportedError
 from gravscope.project import here
@@ -35,7 +34,7 @@ def doctor(
     """Find out by doing what this machine can do for jobs. Exit status 5 where no scope is to be had."""
     project = here()
     done = mend(project, os.environ) if fix else None
-    found = diagnose(project, os.environ, shlex.join(shipped.program()), oom=oom)
+    found = diagnose(project, os.environ, NAME, oom=oom)
     if json:
         print_json(as_json(found, done))
     else:
@@ -50,7 +49,13 @@ def doctor(
 def as_json(found: Diagnosis, done: list[str] | None) -> dict[str, Any]:
     """All of it; `fixed` only where --fix was given."""
     checks = [
-        {"name": check.name, "status": check.status, "found": check.found, "type": check.type} for check in found.checks
+        {
+            "name": check.name,
+            "status": check.status,
+            "found": check.found,
+            "type": check.type and as_called(check.type),
+        }
+        for check in found.checks
     ]
     return {"scope_works": found.scope_works, "checks": checks, **({} if done is None else {"fixed": done})}
 
@@ -61,7 +66,7 @@ def in_words(found: Diagnosis) -> list[str]:
 
 
 def _line(check: Check) -> str:
-    what_to_type = f"; type: {check.type}" if check.type else ""
+    what_to_type = f"; type: {as_called(check.type)}" if check.type else ""
     return f"{check.status:<5} {check.name:<{NAME_WIDTH}} {check.found}{what_to_type}"
 
 

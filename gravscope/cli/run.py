@@ -148,15 +148,35 @@ def carry_out(spec: JobSpec, project: Project, after: Afterwards) -> int:
     return 0
 
 
+# what a record's warning says of a limit that nobody holds, behind the limit's name (`gravscope.supervisor.notice`)
+_LOST = " does not hold here"
+
+
 def tell(facts: Facts) -> None:
-    """What the user should know about how the job was started, each in one line."""
-    if facts["fallback_reason"]:
-        where = "" if facts["foreground"] else ", in a session of its own"
-        note(f"without a systemd scope{where}: {facts['fallback_reason']}")
-    if facts["enforcement"] == "watch":
-        note("the kernel does not hold --mem-max here: gravscope watches the job, and kills it there")
+    """What the user should know about how the job was started: one line of where it runs and what does not hold there,
+    and one for whatever else the record warns of."""
+    lost = [warning.partition(_LOST)[0] for warning in facts["warnings"] if _LOST in warning]
+    found = place_in_words(facts, watched=facts["enforcement"] == "watch", lost=lost)
+    if found is not None:
+        note(found)
     for warning in facts["warnings"]:
-        note(warning)
+        if _LOST not in warning:
+            note(warning)
+
+
+def place_in_words(facts: Facts, *, watched: bool, lost: list[str], before: str = "") -> str | None:
+    """The one line for a job that has no scope although it should, or limits that the kernel does not hold, such as the
+    `lost` ones, which nobody holds; None where all is as it was asked for. `show` and `doctor` tell the rest."""
+    if not (facts["fallback_reason"] or watched or lost):
+        return None
+    held = ["gravscope itself watches --mem-max"] if watched else []
+    held += [f"{' and '.join(lost)} {'does' if len(lost) == 1 else 'do'} not hold"] if lost else []
+    if not held:
+        held = ["the job runs without one" if facts["foreground"] else "the job runs in a session of its own"]
+    where = "no systemd scope here" if facts["fallback_reason"] else "without a systemd scope"
+    if facts["unit"] is not None:
+        where = "the kernel does not hold all limits here"
+    return f"{where}: {before}{', '.join(held)}; type: gravscope doctor"
 
 
 def say_how_to_follow(job_id: str) -> None:

@@ -10,6 +10,7 @@ import typer
 from gravscope.actions import units as actions
 from gravscope.actions.units import Outcome, Place, Standing, Status
 from gravscope.cli import note
+from gravscope.cli.called import as_called
 from gravscope.cli.output import print_json
 from gravscope.cli.overview import Commands, OneCommand
 from gravscope.quantity import format_size
@@ -137,8 +138,8 @@ def _held(found: Status) -> str:
     if found.held is None:
         return "no job was started yet, so the kernel holds none of them"
     if not isinstance(most, int):
-        return "the kernel does not hold the memory limit; type: gravscope doctor"
-    return f"the kernel holds memory max {format_size(most)}"
+        return as_called("the kernel does not hold the memory limit; type: gravscope doctor")
+    return f"the kernel holds MemoryMax {format_size(most)}"
 
 
 def add_to(root: typer.Typer) -> None:

@@ -66,13 +66,17 @@ def test_a_lower_limit_that_the_watch_holds(gravscope: Gravscope) -> None:
     refused = gravscope("limit", job, "--mem-max", "50M")
     assert (refused.returncode, len(refused.stderr.splitlines())) == (4, 1)
     assert "--force" in refused.stderr
-    assert gravscope("limit", job, "--mem-max", "2G").returncode == 0
+    done = gravscope("limit", job, "--mem-max", "2G")
+    assert done.stdout == f"{job}: --mem-max 2G from now on, held by gravscope's watch\n"
     assert gravscope.record(job)["limits"]["mem_max"] == 2 << 30
-    assert gravscope("limit", job, "--mem-max", "50M", "--force").returncode == 0
+    done = gravscope("limit", job, "--mem-max", "50M", "--force")
+    assert done.returncode == 0
     record = gravscope.ended(job)
+    news = ("--mem-max 50M from now on, held by gravscope's watch", f"oom-killed: {record['reason']}")
+    assert done.stdout in [f"{job}: {each}\n" for each in news]
     assert record["state"] == "oom-killed"
     assert [change["limits"]["mem_max"] for change in record["limit_changes"]] == [2 << 30, 50 << 20]
-    assert "its limit of 50 MiB" in record["reason"]
+    assert "its limit of 50M" in record["reason"]
 
 
 def test_other_limits_need_a_scope(gravscope: Gravscope) -> None:

@@ -131,7 +131,7 @@ def test_a_dry_run_does_nothing(machine: Machine, user: str) -> None:
     machine.does("id", f"echo {user}")
     done = machine.run("-s", "2M", "--dry-run")
     assert (done.returncode, machine.calls()) == (0, [])
-    assert "would make a swap file of 2 MiB" in done.stdout
+    assert "would make a swap file of 2M" in done.stdout
     assert f"would add to {machine.fstab}: {machine.entry}" in done.stdout
     assert (list(machine.disk.iterdir()), machine.fstab.read_text()) == ([], FSTAB)
 

@@ -129,7 +129,7 @@ def test_the_glossary_explains_each_term_in_both_languages() -> None:
     assert [name for name, _, _ in entries] == list(glossary())
     assert len(entries) > 20
     for _, english, japanese in entries:
-        assert english.endswith(".")
+        assert english.endswith(".\\")  # and a line break
         assert japanese.endswith("。")
 
 

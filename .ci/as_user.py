@@ -20,6 +20,8 @@ from leader import MS_BIND, MS_PRIVATE, MS_REC, Account, make_account, mount, op
 
 USER = Account("gravtester", 64124, 64124)
 NOT_COPIED = (".venv", "tmp", "server", "results", "__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache")
+# names of sockets are short, so that no deeper folder will do
+TMP = Path("/tmp")  # noqa: S108 (one of the user's own is mounted there)
 NOT_THEIRS = ("XDG_", "DBUS_", "MAKE", "MFLAGS", "TMPDIR")
 
 
@@ -60,7 +62,7 @@ def main() -> int:
         mount("none", Path("/"), flags=MS_REC | MS_PRIVATE)
         make_account(USER, home)
         copy = copy_of(checkout, home)
-        mount(str(home / "tmp"), Path("/tmp"), flags=MS_BIND)  # names of sockets are short, so no deeper folder will do
+        mount(str(home / "tmp"), TMP, flags=MS_BIND)
         checkout.mkdir(parents=True, exist_ok=True)  # it may have been in /tmp itself
         mount(str(copy), checkout, flags=MS_BIND | MS_REC)
         python = [Path(sys.prefix), Path(sys.base_prefix), Path(sys.base_exec_prefix), Path(sys.executable)]
@@ -68,7 +70,7 @@ def main() -> int:
         os.chdir(checkout)  # what is there now
         return status_of(sys.argv[1:], home)
     finally:
-        for mounted in (checkout, Path("/tmp"), home / "checkout" / ".venv"):
+        for mounted in (checkout, TMP, home / "checkout" / ".venv"):
             subprocess.run(["umount", "-l", str(mounted)], check=False)
         shutil.rmtree(home, ignore_errors=True)
 

@@ -20,6 +20,9 @@ from leader import MS_BIND, MS_PRIVATE, MS_REC, Account, make_account, mount, op
 
 USER = Account("gravtester", 64124, 64124)
 NOT_COPIED = (".venv", "tmp", "server", "results", "__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache")
+# names of sockets are short, so that no deeper folder will do
+TMP = Path("/tmp")  # noqa: S108 (one of the user's own is mounted there)
+NOT_THEIRS = ("XDG_", "DBUS_", "MAKE", "MFLAGS", "TMPDIR")
 
 
 def copy_of(checkout: Path, home: Path) -> Path:
@@ -34,8 +37,8 @@ def copy_of(checkout: Path, home: Path) -> Path:
 
 def environment(home: Path) -> dict[str, str]:
     """Ours, with the user's own folders and no others."""
-    kept = {name: text for name, text in os.environ.items() if not name.startswith(("XDG_", "DBUS_", "MAKE", "MFLAGS"))}
-    own = {"HOME": home, "TMPDIR": home / "tmp", "USER": USER.name, "LOGNAME": USER.name, "SHELL": "/bin/bash"}
+    kept = {name: text for name, text in os.environ.items() if not name.startswith(NOT_THEIRS)}
+    own = {"HOME": home, "USER": USER.name, "LOGNAME": USER.name, "SHELL": "/bin/bash"}
     return {**kept, **{name: str(value) for name, value in own.items()}}
 
 
@@ -58,13 +61,16 @@ def main() -> int:
         (home / "tmp").mkdir()
         mount("none", Path("/"), flags=MS_REC | MS_PRIVATE)
         make_account(USER, home)
-        mount(str(copy_of(checkout, home)), checkout, flags=MS_BIND | MS_REC)
+        copy = copy_of(checkout, home)
+        mount(str(home / "tmp"), TMP, flags=MS_BIND)
+        checkout.mkdir(parents=True, exist_ok=True)  # it may have been in /tmp itself
+        mount(str(copy), checkout, flags=MS_BIND | MS_REC)
         python = [Path(sys.prefix), Path(sys.base_prefix), Path(sys.base_exec_prefix), Path(sys.executable)]
         open_paths([checkout, home, *python], USER.uid)
         os.chdir(checkout)  # what is there now
         return status_of(sys.argv[1:], home)
     finally:
-        for mounted in (checkout, home / "checkout" / ".venv"):
+        for mounted in (checkout, TMP, home / "checkout" / ".venv"):
             subprocess.run(["umount", "-l", str(mounted)], check=False)
         shutil.rmtree(home, ignore_errors=True)
 

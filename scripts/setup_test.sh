@@ -4,11 +4,22 @@
 set -euo pipefail
 venv=${1:?setup_test.sh: name the virtual environment}
 
+# What apt-get is about to do, in its own figures, with everything that the packages need in turn.
+how_much() {
+  local plan
+  plan=$(LC_ALL=C apt-get install --assume-no --no-install-recommends "$@" 2>/dev/null) || true
+  local count size
+  count=$(sed -n 's/.* \([0-9]*\) newly installed.*/\1/p' <<<"$plan")
+  size=$(sed -n 's/^After this operation, \(.* [kMG]B\) of additional.*/\1/p' <<<"$plan")
+  echo "$* (${count:-?} packages, ${size:-? MB})"
+}
+
 read -ra missing < <("$venv/bin/python" tests/needs.py)
 if ((${#missing[@]})); then
   if ((EUID == 0)) && command -v apt-get >/dev/null; then
-    echo "setup: installing ${missing[*]}"
-    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null ||
+    apt-get update -qq || true
+    echo "setup: installing what the tests need: $(how_much "${missing[@]}"); make test-quick does without"
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null ||
       echo "setup: some of them could not be installed; their tests say so"
   else
     echo "setup: some tests are left out; for all of them type: sudo apt-get install ${missing[*]}"

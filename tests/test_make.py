@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.scripts.test_setup_venv import Checkout
-from tests.support import REPOSITORY, Gravscope, ManagedGravscope
+from tests.support import REPOSITORY, Gravscope, ManagedGravscope, clean_environment
 
 MAKEFILE = """\
 include $(shell $(GRAVSCOPE) make-include)
@@ -169,7 +169,9 @@ def test_progress_needs_a_rate(tmp_path: Path) -> None:
     assert checkout()[0] == 0
     for name in ("Makefile", "gravscope.mk"):
         shutil.copy(REPOSITORY / name, checkout.folder)
-    done = subprocess.run(["make", "progress"], cwd=checkout.folder, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["make", "progress"], cwd=checkout.folder, env=clean_environment(), capture_output=True, text=True, check=False
+    )
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
     assert 'RATE is missing; type: make progress RATE=50 NOTE="途中経過"' in done.stderr
 
@@ -181,6 +183,8 @@ def test_a_twin_begins_with_the_setup(tmp_path: Path) -> None:
         shutil.copy(REPOSITORY / name, checkout.folder)
     checkout.does("pip", f'ln -s {shutil.which("echo")} "${{0%python}}gravscope"; exit')
     argv = ["make", "rep6-ab-fast-bg", f"PYTHON={checkout.python}"]
-    done = subprocess.run(argv, cwd=checkout.folder, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        argv, cwd=checkout.folder, env=clean_environment(), capture_output=True, text=True, check=False
+    )
     assert done.stdout.startswith("run -n rep6_ab_fast -- make "), done.stderr
     assert done.stderr.startswith("setup: making .venv")

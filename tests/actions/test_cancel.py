@@ -115,6 +115,7 @@ def test_a_stopped_job_ends(gravscope: Gravscope) -> None:
     assert steps(gravscope.record(job)) == ["SIGTERM to the process group"]
 
 
+@pytest.mark.slow
 def test_twenty_cancels_at_once(gravscope: Gravscope) -> None:
     """Twenty cancels of one job at the same moment all succeed, and one of them does the work, once."""
     job = gravscope.start("-n", "popular", "--", "sleep", "1000")

@@ -164,6 +164,7 @@ def test_wait_gives_the_jobs_own_end(gravscope: Gravscope, script: str, status: 
     assert (record["exit_code"] is None) != (record["signal"] is None)
 
 
+@pytest.mark.slow
 def test_ends_with_its_last_process(gravscope: Gravscope) -> None:
     """A job whose command leaves children behind ends only when they have, with the command's exit status."""
     mark = gravscope.folder / "go"

@@ -7,6 +7,8 @@ import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from tests.support import Gravscope, alive, until
 
 

@@ -224,6 +224,7 @@ def test_path_and_version(gravscope: Gravscope) -> None:
     assert gravscope("--version").stdout.startswith("gravscope 0.")
 
 
+@pytest.mark.slow
 def test_watch_in_a_pipe(gravscope: Gravscope) -> None:
     """--watch of a named job in a pipe is a line for each change, and ends with the job."""
     mark = gravscope.folder / "go"

@@ -5,6 +5,7 @@ Loaded only once something has gone wrong. The words that people type for ours s
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
@@ -23,6 +24,7 @@ NO_ARGUMENTS = "NoArgsIsHelpError"
 # what only a shell understands: operators, expansions, and words that are no programs
 _OF_A_SHELL = re.compile(r"[|&;<>()$`*?{}~\s]")
 _BUILTINS = frozenset({"cd", "source", ".", "export", "alias", "set", "ulimit", "eval", "if", "for", "while", "exec"})
+_INTERPRETERS = {".py": "python3", ".sh": "bash", ".R": "Rscript", ".jl": "julia", ".pl": "perl"}
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=", re.ASCII)
 
 
@@ -62,6 +64,13 @@ def _command_of(root: Command, error: Any, arguments: list[str]) -> Command:  # 
     return next((each for each in root.walk() if list(each.words) == path), root)
 
 
+def _deepest(root: Command, typed: list[str]) -> Command:
+    """The command that `typed` begins with, by as many of its words as there are."""
+    return max(
+        (each for each in root.walk() if list(each.words) == typed[: len(each.words)]), key=lambda each: len(each.words)
+    )
+
+
 # commands
 
 
@@ -80,7 +89,7 @@ def _instead(root: Command, found: str, rest: list[str]) -> str:
     """The line for what is to be typed instead of a command, with what followed that, or what it needs."""
     with_words, bar, without = found.partition(" | ")
     typed = (with_words if rest or not bar else without).split()
-    command = next((each for each in root.walk() if each.words and list(each.words) == typed[: len(each.words)]), root)
+    command = _deepest(root, typed)
     own = typed[len(command.words) :]
     corrected = _corrected(command, rest)
     if corrected is None:
@@ -97,8 +106,7 @@ def _instead(root: Command, found: str, rest: list[str]) -> str:
 def _no_such_option(root: Command, command: Command, name: str, rest: list[str]) -> str:
     # Typer tells of -mem-max only the first letter
     whole = next((word.partition("=")[0] for word in rest if word.startswith(name)), name)
-    said = " ".join([PROGRAM, *command.words])
-    complaint = f"{said} has no option {whole}"
+    complaint = f"{' '.join(command.words)} has no option {whole}" if command.words else f"there is no option {whole}"
     corrected = _corrected(command, rest)
     if corrected is not None and corrected != rest:
         return _told(complaint, [*command.words, *corrected], command)
@@ -227,9 +235,7 @@ def one_dash(arguments: list[str]) -> str | None:
     """What is wrong where an option with a long name has just one dash, which Typer may take for something else; None
     where there is none such."""
     root = read(app)
-    command = max(
-        (each for each in root.walk() if list(each.words) == arguments[: len(each.words)]), key=lambda c: len(c.words)
-    )
+    command = _deepest(root, arguments)
     rest = arguments[len(command.words) :]
     reader = _Reader(command, rest)
     try:
@@ -239,6 +245,31 @@ def one_dash(arguments: list[str]) -> str | None:
     if not reader.one_dash:
         return None
     return _told(f"{reader.one_dash[0]} is written with two dashes", [*command.words, *corrected], command)
+
+
+def about_value(arguments: list[str], complaint: str, given: str, meant: str) -> str | None:
+    """The whole line with `meant` in place of `given`, the value of the option that the complaint begins with; None
+    where that was not typed."""
+    about = complaint.partition(":")[0]
+    names = ("--name", "-n") if about == "name" else (about,)
+    if arguments[:1] == ["run"]:
+        options, typed = _split(arguments[1:])
+        rest = ["--", *typed] if typed else []
+    else:
+        options, rest = arguments[1:], []
+    instead = [
+        _value_in(before, word, names, given, meant) for before, word in zip(["", *options], options, strict=False)
+    ]
+    if instead == options:
+        return None
+    return f"type: {_line([*arguments[:1], *instead, *rest])}"
+
+
+def _value_in(before: str, word: str, names: tuple[str, ...], given: str, meant: str) -> str:
+    """`word`, or `meant` if it is the value `given` of one of the options `names`, behind it or with it."""
+    if before in names and word == given:
+        return meant
+    return next((f"{name}={meant}" for name in names if word == f"{name}={given}"), word)
 
 
 # commands that a job should run
@@ -257,16 +288,28 @@ def of_a_shell(typed: list[str]) -> list[str]:
     return ["-c", *(["--"] if line.startswith("-") else []), line]
 
 
-def about_command(arguments: list[str]) -> str | None:
-    """What to type for a command that `gravscope run` has not found; None where nothing is known to be better."""
+def about_command(arguments: list[str], complaint: str) -> str | None:
+    """What to type for a command that `gravscope run` has not found; None where nothing is known to be better, or the
+    complaint is about another file."""
     options, typed = _split(arguments[1:])
-    if not typed:
+    if not typed or typed[0] not in complaint:
         return None
     given = of_a_shell(typed)
     if given == ["--", *typed]:
-        return None
+        started = _by_its_path(typed[0])
+        return f"type: {_line(['run', *options, '--', *started, *typed[1:]])}" if started else None
     why = "a line for a shell is run with -c" if given[0] == "-c" else "variables of a job are set with -e"
     return f"{why}; type: {_line(['run', *options, *given])}"
+
+
+def _by_its_path(name: str) -> list[str] | None:
+    """How to start a script that lies here: the PATH, by which commands are found, does not have this folder."""
+    if "/" in name or not os.path.isfile(name):  # noqa: PTH113 (Path.is_file raises for a name that is too long)
+        return None
+    if os.access(name, os.X_OK):
+        return [f"./{name}"]
+    interpreter = _INTERPRETERS.get(os.path.splitext(name)[1])  # noqa: PTH122 (likewise)
+    return [interpreter, name] if interpreter else None
 
 
 def _split(rest: list[str]) -> tuple[list[str], list[str]]:

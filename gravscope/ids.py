@@ -39,8 +39,9 @@ def check_name(name: str) -> str:
     size = _bytes(name)
     if len(name) > _MOST or size > _MOST_BYTES:
         raise UsageError(
-            f"name: {name[:20]!r}… is too long: {len(name)} characters, {size} bytes",
-            f"take at most {_MOST} characters, and {_MOST_BYTES} bytes in UTF-8",
+            f"name: {name[:20]!r}… cannot be a job's name: it has {len(name)} characters, {size} bytes",
+            f"take at most {_MOST} characters, and {_MOST_BYTES} bytes in UTF-8, such as {fit_name(name)}",
+            (typed, fit_name(name)),
         )
     if not name.isascii() and not _is_unicode():
         raise UsageError(

@@ -22,7 +22,7 @@ _SHORT = 60
 _UNSEEN = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
-_NOTHING_ELSE = "take letters and digits of any script, _, and, but not first, . and -"
+_NOTHING_ELSE = "take letters and digits of any script, and . _ - (neither . nor - first)"
 _UNFIT = re.compile(r"[^A-Za-z0-9_.-]+", re.ASCII)
 
 
@@ -30,16 +30,18 @@ def check_name(name: str) -> str:
     """`name` as a job may have it, in NFC; raises UsageError unless it is fit to be part of a file's name."""
     if _PLAIN.fullmatch(name):
         return name
-    name = normal(name)
+    typed, name = name, normal(name)
     if not name or not _is_letter(name[0]) or not all(map(is_fit, name)):
+        fit = fit_name(name)
         raise UsageError(
-            f"name: {name!r} cannot be a job's name{_culprit(name)}", f"{_NOTHING_ELSE}: -n {fit_name(name)}"
+            f"name: {name!r} cannot be a job's name{_culprit(name)}", f"{_NOTHING_ELSE}, such as {fit}", (typed, fit)
         )
     size = _bytes(name)
     if len(name) > _MOST or size > _MOST_BYTES:
         raise UsageError(
-            f"name: {name[:20]!r}… is too long: {len(name)} characters, {size} bytes",
-            f"take at most {_MOST} characters, and {_MOST_BYTES} bytes in UTF-8",
+            f"name: {name[:20]!r}… cannot be a job's name: it has {len(name)} characters, {size} bytes",
+            f"take at most {_MOST} characters, and {_MOST_BYTES} bytes in UTF-8, such as {fit_name(name)}",
+            (typed, fit_name(name)),
         )
     if not name.isascii() and not _is_unicode():
         raise UsageError(
@@ -75,9 +77,10 @@ def _is_letter(character: str) -> bool:
 def _culprit(name: str) -> str:
     """The first character that is at fault, by its number where it would not be seen."""
     wrong = next((each for each in name if not is_fit(each)), name[:1])
-    if not wrong or wrong.isascii() or "\udc80" <= wrong <= "\udcff":
+    if not wrong or "\udc80" <= wrong <= "\udcff":
         return ""
-    return f": U+{ord(wrong):04X} is no letter" if not is_fit(wrong) else f": it begins with U+{ord(wrong):04X}"
+    said = repr(wrong) if wrong.isascii() else f"U+{ord(wrong):04X}"
+    return f": it begins with {said}" if is_fit(wrong) else f": {said} is no letter"
 
 
 def _bytes(text: str) -> int:

@@ -136,7 +136,7 @@ def _not(complaint: str, text: str, examples: str, fits: Callable[[str], bool]) 
     from gravscope.words import spelled  # noqa: PLC0415 (only for this message)
 
     found = spelled(text, fits) if len(text) <= _MOST_DIGITS else None
-    return UsageError(complaint, f"write it as {found or examples}")
+    return UsageError(complaint, f"write it as {found or examples}", (text, found) if found else None)
 
 
 def _is_size(text: str) -> bool:

@@ -57,8 +57,11 @@ def check_memory(size: Size | None, said: str) -> None:
     """Raises UsageError for a limit of memory that no program fits into."""
     if isinstance(size, int) and size < LEAST_MEMORY:
         # a number alone, or what was to be its unit has become a word of its own: --mem-max 6 G
-        meant = f"did you mean {size}G?" if 0 < size < 1024 else f"give at least {LEAST_MEMORY >> 20}M"
-        raise UsageError(f"{said}: {size} bytes is too little for any program", meant)
+        meant = f"{size}G" if 0 < size < 1024 else None
+        hint = f"did you mean {meant}?" if meant else f"give at least {LEAST_MEMORY >> 20}M"
+        raise UsageError(
+            f"{said}: {size} bytes is too little for any program", hint, (str(size), meant) if meant else None
+        )
 
 
 def parse_timeout(text: str, said: str) -> float | None:

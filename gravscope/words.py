@@ -23,9 +23,7 @@ COMMANDS: dict[str, str] = {
     **dict.fromkeys(("log", "cat", "output", "out", "less", "journal"), "logs"),
     **dict.fromkeys(("tail", "follow", "attach", "fg"), "logs -f"),
     "head": "logs",
-    **dict.fromkeys(
-        ("kill", "stop", "end", "abort", "terminate", "scancel", "qdel", "quit", "killall"), "cancel | cancel JOB"
-    ),
+    **dict.fromkeys(("kill", "stop", "end", "abort", "terminate", "scancel", "qdel", "quit", "killall"), "cancel"),
     **dict.fromkeys(("rm", "remove", "delete", "del", "forget"), "prune --keep 0 | prune --older-than 30d"),
     **dict.fromkeys(("clean", "purge", "gc", "clear", "cleanup"), "prune --keep 0 | prune --older-than 30d"),
     **dict.fromkeys(("restart", "retry", "again", "redo", "repeat", "requeue"), "rerun"),

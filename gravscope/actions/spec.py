@@ -163,7 +163,7 @@ def make_limits(typed: TypedLimits) -> Limits:
     try:
         limits = Limits(**typed.as_dict())
     except UsageError as error:
-        raise UsageError(_as_option(error.message), error.hint) from None
+        raise UsageError(_as_option(error.message), error.hint, error.instead) from None
     check_memory(limits.mem_high, "--mem-high")
     check_memory(limits.mem_max, "--mem-max")
     return limits

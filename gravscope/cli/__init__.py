@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 # seconds
 DAY = 86400
-# how the supervisor's word about a command that is not there begins
-COMMAND_NOT_FOUND = "command not found: "
+# the supervisor's word about a command that is not there
+COMMAND_NOT_FOUND, NO_SUCH_FILE = "command not found: ", ": No such file or directory"
 
 
 def main() -> NoReturn:
@@ -109,11 +109,16 @@ def _call_by_typer(arguments: list[str]) -> object:
 
 
 def _with_line(error: GravscopeError, arguments: list[str]) -> str:
-    """What went wrong; of a command that is not there, the line that would have done it, if there is one."""
-    if arguments[:1] == ["run"] and error.message.startswith(COMMAND_NOT_FOUND):
+    """What went wrong, and the whole line that would have done it, if that can be told."""
+    if error.instead is not None:
+        from gravscope.cli.mistakes import about_value  # noqa: PLC0415 (40 ms)
+
+        if (line := about_value(arguments, error.message, *error.instead)) is not None:
+            return f"{error.message}; {line}"
+    if arguments[:1] == ["run"] and (COMMAND_NOT_FOUND in error.message or NO_SUCH_FILE in error.message):
         from gravscope.cli.mistakes import about_command  # noqa: PLC0415 (40 ms)
 
-        if (line := about_command(arguments)) is not None:
+        if (line := about_command(arguments, error.message)) is not None:
             return f"{error.message}; {line}"
     return str(error)
 

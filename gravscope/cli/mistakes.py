@@ -5,9 +5,11 @@ Loaded only once something has gone wrong. The words that people type for ours s
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,12 +19,13 @@ from gravscope.cli.tree import Command, Option, read
 
 PROGRAM = "gravscope"
 # characters of a line to type; a longer one is told in part
-LONGEST = 240
+LONGEST, LONGEST_NAME = 240, 60
 NO_ARGUMENTS = "NoArgsIsHelpError"
 
 # what only a shell understands: operators, expansions, and words that are no programs
 _OF_A_SHELL = re.compile(r"[|&;<>()$`*?{}~\s]")
 _BUILTINS = frozenset({"cd", "source", ".", "export", "alias", "set", "ulimit", "eval", "if", "for", "while", "exec"})
+_INTERPRETERS = {".py": "python3", ".sh": "bash", ".R": "Rscript", ".jl": "julia", ".pl": "perl"}
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=", re.ASCII)
 
 
@@ -38,7 +41,8 @@ def explain(error: Any, arguments: list[str]) -> str:  # noqa: ANN401 (Typer kee
         return _no_such_value(command, error, given, tuple(map(str, choices)), rest)
     if command.commands and rest and not rest[0].startswith("-"):
         return _no_such_command(command, rest)
-    message = " ".join(error.format_message().split()).removesuffix(".").replace(". Choose from:", ", one of:")
+    message = " ".join(error.format_message().split()).removesuffix(".")
+    message = message.replace(". Choose from:", ", one of:").replace("a valid int range", "a number")
     return f"{message[:1].lower()}{message[1:]}; type: {_line([*command.words, '--help'])}"
 
 
@@ -62,17 +66,26 @@ def _command_of(root: Command, error: Any, arguments: list[str]) -> Command:  # 
     return next((each for each in root.walk() if list(each.words) == path), root)
 
 
+def _deepest(root: Command, typed: list[str]) -> Command:
+    """The command that `typed` begins with, by as many of its words as there are."""
+    return max(
+        (each for each in root.walk() if list(each.words) == typed[: len(each.words)]), key=lambda each: len(each.words)
+    )
+
+
 # commands
 
 
 def _no_such_command(group: Command, rest: list[str]) -> str:
     name = " ".join([*group.words, rest[0]])
-    complaint = f"there is no command {name!r}"
+    complaint = f"there is no command {_in_short(name)!r}"
     found = words.command_for(name, [each.words[-1] for each in group.commands])
     if found is not None:
-        return f"{complaint}; type: {_instead(read(app), found, rest[1:])}"
-    if not group.words and (_OF_A_SHELL.search(rest[0]) or shutil.which(rest[0])):
-        return f"{complaint}; type: {_line(['run', *of_a_shell(rest)])}"
+        line = _instead(read(app), found, rest[1:])
+        return f"{complaint}; type: {line if len(line) <= LONGEST else _line(['help', *found.split()[:1]])}"
+    if not group.words and (_OF_A_SHELL.search(rest[0].strip()) or shutil.which(rest[0])):
+        line = _line(["run", *of_a_shell(rest)])
+        return f"{complaint}; type: {line if len(line) <= LONGEST else _line(['help', 'run'])}"
     return f"{complaint}; type: {_line([*group.words, '--help'])}"
 
 
@@ -80,15 +93,21 @@ def _instead(root: Command, found: str, rest: list[str]) -> str:
     """The line for what is to be typed instead of a command, with what followed that, or what it needs."""
     with_words, bar, without = found.partition(" | ")
     typed = (with_words if rest or not bar else without).split()
-    command = next((each for each in root.walk() if each.words and list(each.words) == typed[: len(each.words)]), root)
+    command = _deepest(root, typed)
     own = typed[len(command.words) :]
-    corrected = _corrected(command, rest)
-    if corrected is None:
-        corrected = rest
+    corrected = _corrected(command, rest) if rest else None
+    if rest and corrected is not None:
+        return _line([*command.words, *own, *corrected])
     needed = [value.metavar for value, _ in command.arguments if value.required]
-    if any(value.launches for value, _ in command.arguments):
+    if _launches(command):
         needed = ["-n", "NAME", "--", "COMMAND…"]
-    return _line([*command.words, *own, *(corrected or needed)])
+    if command.words == ("cancel",) and not own:
+        needed = ["JOB"]
+    return _line([*command.words, *own, *needed])
+
+
+def _in_short(name: str) -> str:
+    return name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}…"
 
 
 # options
@@ -97,8 +116,8 @@ def _instead(root: Command, found: str, rest: list[str]) -> str:
 def _no_such_option(root: Command, command: Command, name: str, rest: list[str]) -> str:
     # Typer tells of -mem-max only the first letter
     whole = next((word.partition("=")[0] for word in rest if word.startswith(name)), name)
-    said = " ".join([PROGRAM, *command.words])
-    complaint = f"{said} has no option {whole}"
+    whole = _in_short(whole)
+    complaint = f"{' '.join(command.words)} has no option {whole}" if command.words else f"there is no option {whole}"
     corrected = _corrected(command, rest)
     if corrected is not None and corrected != rest:
         return _told(complaint, [*command.words, *corrected], command)
@@ -111,14 +130,22 @@ def _no_such_option(root: Command, command: Command, name: str, rest: list[str])
 
 
 def _told(complaint: str, typed: list[str], command: Command) -> str:
+    """The complaint with the line to type; of a long one just the options, which stand in front."""
     line = _line(typed)
+    if len(line) > LONGEST:
+        end = next((at for at, word in enumerate(typed) if word == "--"), len(typed))
+        line = _line([*typed[:end], *(["--", "COMMAND…"] if _launches(command) else [])])
     return f"{complaint}; type: {line if len(line) <= LONGEST else _line([*command.words, '--help'])}"
+
+
+def _launches(command: Command) -> bool:
+    return any(value.launches for value, _ in command.arguments)
 
 
 def _no_such_value(command: Command, error: Any, given: str, choices: tuple[str, ...], rest: list[str]) -> str:  # noqa: ANN401
     name = " / ".join(getattr(error.param, "opts", ())[:1])
     what = name if name.startswith("-") else error.param.human_readable_name
-    complaint = f"{what}: {given!r} is none of {', '.join(choices)}"
+    complaint = f"{what}: {_in_short(given)!r} is none of {', '.join(choices)}"
     corrected = _corrected(command, rest) if name.startswith("-") else _with_value(rest, given, choices)
     if corrected is not None and corrected != rest:
         return _told(complaint, [*command.words, *corrected], command)
@@ -145,20 +172,27 @@ class _Reader:
     def __init__(self, command: Command, rest: list[str]) -> None:
         self.name = " ".join(command.words)
         self.options = {name: option for option in command.options for name in option.names}
-        self.has_command = any(value.launches for value, _ in command.arguments)
-        self.rest = iter(rest)
+        self.has_command = _launches(command)
+        self.rest = deque(rest)
+        self.needs = [value.metavar for value, _ in command.arguments if value.required or self.name == "cancel"]
+        self.has_argument = self.everything = False
         # long options that were typed with one dash
         self.one_dash: list[str] = []
 
     def read(self) -> Iterator[str]:
         """Raises LookupError for an option that nothing of ours is like."""
-        for word in self.rest:
+        while self.rest:
+            word = self.rest.popleft()
             if word == "--" or (not word.startswith("-") and self.has_command):
+                self.has_argument = True
                 yield from (word, *self.rest)
+                self.rest.clear()
             elif not word.startswith("-") or word == "-":
+                self.has_argument = True
                 yield word
             else:
                 yield from self._option(word)
+        yield from [] if self.has_argument or self.everything else self.needs
 
     def _option(self, word: str) -> Iterator[str]:
         name, equals, value = word.partition("=")
@@ -170,7 +204,7 @@ class _Reader:
         elif self._is_short(word):
             yield word
             return
-        if name in ("-p", "--property") and (pair := value or next(self.rest, "")):
+        if name in ("-p", "--property") and (pair := value or (self.rest.popleft() if self.rest else "")):
             prop, _, value = pair.partition("=")
             yield from (words.PROPERTIES[prop], value)
             return
@@ -179,6 +213,8 @@ class _Reader:
             found, value, equals = words.option_for(name[:2], self.options, self.name), word[2:], "="
         if found is None:
             raise LookupError(word)
+        if name == "--days":
+            value, equals = f"{value or next(self._value(self.options[found]))}d", "="
         yield from self._replaced(found, value if equals else None)
 
     def _is_short(self, word: str) -> bool:
@@ -190,13 +226,17 @@ class _Reader:
         return re.match(r"-[a-z]", word) is not None and f"-{word}".partition("=")[0] in self.options
 
     def _known(self, option: Option, word: str, name: str, value: str | None) -> Iterator[str]:
+        self.everything |= "--all" in option.names
         if option.value is None or not option.value.choices:
             yield word
             if option.value is not None and value is None:
                 yield from self._value(option)
             return
-        given = value if value is not None else next(self.rest, "")
-        yield from (name, _choice(given, option.value.choices) or given)
+        given = value if value is not None else next(self._value(option))
+        found = given if given in option.value.choices else _choice(given, option.value.choices)
+        if found is None:
+            raise LookupError(given)
+        yield from (name, found)
 
     def _replaced(self, found: str, value: str | None) -> Iterator[str]:
         ours, _, fixed = found.partition(" ")
@@ -211,8 +251,11 @@ class _Reader:
             yield (words.spelled(given, lambda text: text.endswith("%")) if is_bare else None) or given
 
     def _value(self, option: Option) -> Iterator[str]:
-        value = next(self.rest, None)
-        yield value if value is not None else (option.value.metavar if option.value else "")
+        """What follows, if that is no option; else the word for it."""
+        if self.rest and not re.match(r"-[^0-9]", self.rest[0]):
+            yield self.rest.popleft()
+        else:
+            yield option.value.metavar if option.value else ""
 
 
 def _corrected(command: Command, rest: list[str]) -> list[str] | None:
@@ -227,9 +270,7 @@ def one_dash(arguments: list[str]) -> str | None:
     """What is wrong where an option with a long name has just one dash, which Typer may take for something else; None
     where there is none such."""
     root = read(app)
-    command = max(
-        (each for each in root.walk() if list(each.words) == arguments[: len(each.words)]), key=lambda c: len(c.words)
-    )
+    command = _deepest(root, arguments)
     rest = arguments[len(command.words) :]
     reader = _Reader(command, rest)
     try:
@@ -239,6 +280,31 @@ def one_dash(arguments: list[str]) -> str | None:
     if not reader.one_dash:
         return None
     return _told(f"{reader.one_dash[0]} is written with two dashes", [*command.words, *corrected], command)
+
+
+def about_value(arguments: list[str], complaint: str, given: str, meant: str) -> str | None:
+    """The whole line with `meant` in place of `given`, the value of the option that the complaint begins with; None
+    where that was not typed."""
+    about = complaint.partition(":")[0]
+    names = ("--name", "-n") if about == "name" else (about,)
+    if arguments[:1] == ["run"]:
+        options, typed = _split(arguments[1:])
+        rest = ["--", *typed] if typed else []
+    else:
+        options, rest = arguments[1:], []
+    instead = [
+        _value_in(before, word, names, given, meant) for before, word in zip(["", *options], options, strict=False)
+    ]
+    if instead == options:
+        return None
+    return f"type: {_line([*arguments[:1], *instead, *rest])}"
+
+
+def _value_in(before: str, word: str, names: tuple[str, ...], given: str, meant: str) -> str:
+    """`word`, or `meant` if it is the value `given` of one of the options `names`, behind it or with it."""
+    if before in names and word == given:
+        return meant
+    return next((f"{name}={meant}" for name in names if word == f"{name}={given}"), word)
 
 
 # commands that a job should run
@@ -257,16 +323,28 @@ def of_a_shell(typed: list[str]) -> list[str]:
     return ["-c", *(["--"] if line.startswith("-") else []), line]
 
 
-def about_command(arguments: list[str]) -> str | None:
-    """What to type for a command that `gravscope run` has not found; None where nothing is known to be better."""
+def about_command(arguments: list[str], complaint: str) -> str | None:
+    """What to type for a command that `gravscope run` has not found; None where nothing is known to be better, or the
+    complaint is about another file."""
     options, typed = _split(arguments[1:])
-    if not typed:
+    if not typed or typed[0] not in complaint:
         return None
     given = of_a_shell(typed)
     if given == ["--", *typed]:
-        return None
+        started = _by_its_path(typed[0])
+        return f"type: {_line(['run', *options, '--', *started, *typed[1:]])}" if started else None
     why = "a line for a shell is run with -c" if given[0] == "-c" else "variables of a job are set with -e"
     return f"{why}; type: {_line(['run', *options, *given])}"
+
+
+def _by_its_path(name: str) -> list[str] | None:
+    """How to start a script that lies here: the PATH, by which commands are found, does not have this folder."""
+    if "/" in name or not os.path.isfile(name):  # noqa: PTH113 (Path.is_file raises for a name that is too long)
+        return None
+    if os.access(name, os.X_OK):
+        return [f"./{name}"]
+    interpreter = _INTERPRETERS.get(os.path.splitext(name)[1])  # noqa: PTH122 (likewise)
+    return [interpreter, name] if interpreter else None
 
 
 def _split(rest: list[str]) -> tuple[list[str], list[str]]:

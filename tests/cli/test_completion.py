@@ -22,9 +22,10 @@ from tests.support import REPOSITORY, clean_environment
 
 # live jobs have a lock; the newest is not the first name in the alphabet, nor the live one the newest
 LIVE = "nap_20260101_120000"
+ALSO_LIVE = "air_20260101_110000"
 ENDED = ["zeta_20260102_120000", "fit_20260101_120000_2", "fit_20260101_120000"]
-JOBS = ["nap", LIVE, "zeta", ENDED[0], "fit", *ENDED[1:]]
-NAMES = ["nap", "zeta", "fit"]
+JOBS = ["nap", LIVE, "air", ALSO_LIVE, "zeta", ENDED[0], "fit", *ENDED[1:]]
+NAMES = ["nap", "air", "zeta", "fit"]
 
 ZSH = pytest.param("zsh", marks=pytest.mark.needs("zsh"))
 FISH = pytest.param("fish", marks=pytest.mark.needs("fish"))
@@ -38,9 +39,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("completion")
     (folder / "gravscope.toml").write_text('jobs_dir = "jobs"\n')
     (folder / "jobs").mkdir()
-    for job_id in [LIVE, *ENDED, "not plain; x_20260103_120000"]:
+    for job_id in [LIVE, ALSO_LIVE, *ENDED, "not plain; x_20260103_120000"]:
         (folder / "jobs" / f"{job_id}.json").touch()
-    (folder / "jobs" / f"{LIVE}.lock").touch()
+    for job_id in (LIVE, ALSO_LIVE):
+        (folder / "jobs" / f"{job_id}.lock").touch()
     (folder / "data folder").mkdir()
     for name in ("file-one", "file-two"):
         (folder / name).touch()
@@ -105,11 +107,11 @@ OFFERED: list[tuple[str, list[str] | set[str]]] = [
     ("gravscope ", COMMANDS),
     ("gravscope units ", {"install", "remove", "status"}),
     ("gravscope show ", JOBS),
-    ("gravscope cancel --grace 1s nap ", ["nap", LIVE]),
-    ("gravscope wait ", ["nap", LIVE]),
-    ("gravscope limit ", ["nap", LIVE]),
-    ("gravscope pause ", ["nap", LIVE]),
-    ("gravscope resume ", ["nap", LIVE]),
+    ("gravscope cancel --grace 1s nap ", ["nap", LIVE, "air", ALSO_LIVE]),
+    ("gravscope wait ", ["nap", LIVE, "air", ALSO_LIVE]),
+    ("gravscope limit ", ["nap", LIVE, "air", ALSO_LIVE]),
+    ("gravscope pause ", ["nap", LIVE, "air", ALSO_LIVE]),
+    ("gravscope resume ", ["nap", LIVE, "air", ALSO_LIVE]),
     ("gravscope cancel fit", set()),
     ("gravscope rerun ", ["zeta", ENDED[0], "fit", *ENDED[1:]]),
     ("gravscope prune ", ["zeta", "fit"]),

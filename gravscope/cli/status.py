@@ -95,7 +95,7 @@ def of_the_others(seen: Overview) -> str | None:
     """That there are more jobs than these, and how to see them; None if there are none."""
     if len(seen.found) >= seen.total:
         return None
-    without = f", without {seen.never_started} that never started" if seen.never_started else ""
+    without = f" ({seen.never_started} never started)" if seen.never_started else ""
     return f"{len(seen.found)} of {seen.total} jobs{without}; all: gravscope status -a"
 
 

@@ -26,8 +26,8 @@ setup: ## make the virtual environment, or mend it; nothing where it is whole
 
 jobs-run jobs-status jobs-logs jobs-cancel start continue: setup
 
-demo: setup ## fit six galaxies in the background, follow the log, show what became of it
-	@bash scripts/demo.sh
+demo: setup ## fit two models to six galaxies as a job, show how far it is, tell which fits better; about half a minute
+	@GRAVSCOPE="$(GRAVSCOPE)" $(BIN)/python scripts/demo.py
 
 test: setup ## every test that this machine can run; GRAVSCOPE_STRICT=1 makes a skipped one a failure
 	@bash scripts/setup_test.sh $(VENV)

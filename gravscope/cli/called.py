@@ -70,16 +70,21 @@ def called_by(argv: Sequence[str], typed: Sequence[str]) -> list[str]:
     return [argv[0]] if argv and argv[0] not in ("", "-c", "-") else []
 
 
-def _spelled() -> str:
-    called = called_by(sys.argv, sys.orig_argv)
-    if len(called) == 1 and os.path.basename(os.path.realpath(called[0])) != NAME:  # noqa: PTH119 (quicker)
-        called = []  # another program, which calls our main()
+def to_type(called: Sequence[str]) -> str:
+    """How to type here what can be called by these words."""
     try:
         cwd = os.getcwd()  # noqa: PTH109 (quicker)
     except OSError:  # it is gone
         cwd = ""
     found = find_tool(NAME, os.environ)
     return spelling(called, cwd, on_path=found is not None and _is_ours(found, called))
+
+
+def _spelled() -> str:
+    called = called_by(sys.argv, sys.orig_argv)
+    if len(called) == 1 and os.path.basename(os.path.realpath(called[0])) != NAME:  # noqa: PTH119 (quicker)
+        called = []  # another program, which calls our main()
+    return to_type(called)
 
 
 def _is_ours(found: str, called: Sequence[str]) -> bool:

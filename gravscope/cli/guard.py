@@ -34,6 +34,8 @@ def check(files: Files, json: Annotated[bool, typer.Option("--json", help="Print
             print(status.path)
         if lacking:
             note(f"{len(lacking)} of {len(found)} lack the guard; type: gravscope guard install FILE...")
+        else:
+            note(f"all {len(found)} have the guard" if len(found) > 1 else f"{found[0].path} has the guard")
     return 1 if lacking else 0
 
 

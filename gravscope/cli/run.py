@@ -172,7 +172,7 @@ def place_in_words(facts: Facts, *, watched: bool, lost: list[str], before: str 
     held = ["gravscope itself watches --mem-max"] if watched else []
     held += [f"{' and '.join(lost)} {'does' if len(lost) == 1 else 'do'} not hold"] if lost else []
     if not held:
-        held = ["the job runs without one" if facts["foreground"] else "the job runs in a session of its own"]
+        held = ["the job runs without one" if facts["foreground"] else "the job runs in a session"]
     where = "no systemd scope here" if facts["fallback_reason"] else "without a systemd scope"
     if facts["unit"] is not None:
         where = "the kernel does not hold all limits here"

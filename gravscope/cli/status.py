@@ -52,7 +52,9 @@ _LONG_ID, _SHORT_NAME, _SHORT_ID = 40, 8, 17
 
 def status(
     jobs: Annotated[list[str] | None, typer.Argument(metavar="JOB...", help="Only these.")] = None,
-    everything: Annotated[bool, typer.Option("--all", "-a", help="All jobs, not only the last 20.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", "-a", help="All jobs, also those that never started, not only the last 20.")
+    ] = False,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Go on: redraw, or in a pipe a line a change.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the records as JSON.")] = False,
 ) -> int:
@@ -95,7 +97,7 @@ def of_the_others(seen: Overview) -> str | None:
     """That there are more jobs than these, and how to see them; None if there are none."""
     if len(seen.found) >= seen.total:
         return None
-    without = f", without {seen.never_started} that never started" if seen.never_started else ""
+    without = f" ({seen.never_started} never started)" if seen.never_started else ""
     return f"{len(seen.found)} of {seen.total} jobs{without}; all: gravscope status -a"
 
 

@@ -122,7 +122,7 @@ def test_the_watch_kills_at_the_limit(gravscope: Gravscope) -> None:
     done = gravscope(
         "run", "-n", "hog", "--launcher", "session", "--mem-max", "64M", "--", sys.executable, "-c", HOG, "200"
     )
-    assert "gravscope watches the job" in done.stderr
+    assert "gravscope itself watches --mem-max" in done.stderr
     job = done.stdout.strip()
     assert gravscope("wait", job).returncode == 137
     record = gravscope.record(job)

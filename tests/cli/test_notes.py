@@ -19,7 +19,7 @@ DOCTOR = "; type: gravscope doctor"
     [
         (SCOPE, False, [], None),
         (SESSION, False, [], None),
-        (NO_SCOPE, False, [], "no systemd scope here: the job runs in a session of its own"),
+        (NO_SCOPE, False, [], "no systemd scope here: the job runs in a session"),
         (FRONT, False, [], "no systemd scope here: the job runs without one"),
         (NO_SCOPE, True, [], "no systemd scope here: gravscope itself watches --mem-max"),
         (NO_SCOPE, False, ["--mem-high"], "no systemd scope here: --mem-high does not hold"),
@@ -42,7 +42,7 @@ def test_where_it_runs(facts: dict[str, object], watched: bool, lost: list[str],
 @pytest.mark.parametrize(
     ("options", "held"),
     [
-        ((), "the job runs in a session of its own"),
+        ((), "the job runs in a session"),
         (("--mem-max", "300M"), "gravscope itself watches --mem-max"),
         (("--mem-high", "200M"), "--mem-high does not hold"),
         (("--mem-high", "200M", "--mem-max", "300M"), "gravscope itself watches --mem-max, --mem-high does not hold"),
@@ -67,7 +67,7 @@ def test_one_note_before_a_job(gravscope: Gravscope, options: tuple[str, ...], h
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ((), "no systemd scope here: the job runs in a session of its own"),
+        ((), "no systemd scope here: the job runs in a session"),
         (
             ("--mem-max", "300M"),
             "no systemd scope here: nothing in this line holds a limit; of a job, gravscope itself watches --mem-max",

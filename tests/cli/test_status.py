@@ -160,7 +160,7 @@ def test_what_never_started_hides_no_job(gravscope: Gravscope) -> None:
     assert head.startswith("NAME")
     assert real in first
     assert len(others) == 19
-    assert last == "20 of 28 jobs, without 3 that never started; all: gravscope status -a"
+    assert last == "20 of 28 jobs (3 never started); all: gravscope status -a"
     assert gravscope("status", "-a").stdout.count("never-started") == 3
     assert len(json.loads(gravscope("status", "-a", "--json").stdout)) == 28
     assert [job["state"] for job in json.loads(gravscope("status", "--json").stdout)][:3] == ["never-started"] * 3

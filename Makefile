@@ -10,28 +10,31 @@ NOTE ?=
 WORKERS ?= 2
 PERMUTATIONS ?=
 
+# every twin X-bg begins with this
+BG_NEEDS := setup
 include gravscope.mk
 RUN = env $(MEMSAFE_ENV) $(BIN)/python
 
-.PHONY: help setup demo test test-guest guest-shell crash-matrix bench lint rep6-ab-fast rep6-ab-full progress clean
+.PHONY: help setup demo test test-quick test-guest guest-shell crash-matrix bench lint rep6-ab-fast rep6-ab-full progress clean
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
 	@echo 'Every target X has a twin X-bg that runs it as a job (make rep6-ab-full-bg), and there are'
 	@echo 'jobs-run NAME= CMD=, jobs-status, jobs-logs NAME=, jobs-cancel NAME=, start, continue.'
 
-setup: $(VENV)/.ready ## make the virtual environment
-
-# The packages are installed anew when the project's needs change, and only then.
-$(VENV)/.ready: pyproject.toml scripts/setup_venv.sh
+setup: ## make the virtual environment, or mend it; nothing where it is whole
 	@PYTHON=$(PYTHON) bash scripts/setup_venv.sh $(VENV)
-	@touch $@
 
-demo: setup ## fit six galaxies in the background, follow the log, show what became of it
-	@bash scripts/demo.sh
+jobs-run jobs-status jobs-logs jobs-cancel start continue: setup
+
+demo: setup ## fit two models to six galaxies as a job, show how far it is, tell which fits better; about half a minute
+	@GRAVSCOPE="$(GRAVSCOPE)" $(BIN)/python scripts/demo.py
 
 test: setup ## every test that this machine can run; GRAVSCOPE_STRICT=1 makes a skipped one a failure
 	@bash scripts/setup_test.sh $(VENV)
 	@$(BIN)/python -m pytest $(PYTEST_OPTIONS)
+
+test-quick: setup ## what needs nothing but Python and make: no package, no root; about two minutes
+	@$(BIN)/python -m pytest -m 'not needs and not slow' $(PYTEST_OPTIONS)
 
 test-guest: setup ## only the tests in the guest machine; GUEST_OPTIONS for pytest
 	@bash scripts/setup_test.sh $(VENV)

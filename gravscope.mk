@@ -28,8 +28,8 @@ gravscope-need = $(if $($(1)),,$(error $(1) is missing; type: make $@ $(2)))
 # a job server that is gone by the time the job runs.
 gravscope-given = $(foreach v,$(filter-out GRAVSCOPE JOB_OPTIONS,$(sort $(.VARIABLES))),$(if $(findstring command line,$(origin $(v))),$(call gravscope-quote,$(v)=$(value $(v)))))
 
-# Every target has a background twin, for free.
-%-bg:
+# Every target has a background twin, for free. BG_NEEDS, set above the include, is made before any of them is started.
+%-bg: $(BG_NEEDS)
 	@env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL $(GRAVSCOPE) run -n $(call gravscope-quote,$(subst /,_,$(subst -,_,$*))) $(JOB_OPTIONS) \
 	  -- $(MAKE) --no-print-directory -f $(call gravscope-quote,$(BG_MAKEFILE)) $(call gravscope-quote,$*) $(gravscope-given)
 

@@ -39,7 +39,7 @@ from gravscope.base.errors import (
     WaitTimeoutError,
 )
 from gravscope.base.quantity import INFINITY, parse_duration
-from gravscope.records.ids import name_of, order_of
+from gravscope.records.ids import name_of, normal, order_of
 from gravscope.records.model import JobRecord, OomPolicy, State
 from gravscope.records.spec import LAUNCHERS, OOM_POLICIES, LauncherChoice, Limits
 from gravscope.records.store import Store
@@ -266,7 +266,7 @@ def jobs(name: str | None = None, *, live: bool = False) -> list[Job]:
     """The jobs of this project, newest first; only those named `name`, only those that live."""
     store = Store(here().jobs_dir)
     ids = [record.id for record in live_records(store)] if live else store.ids()
-    wanted = [job_id for job_id in ids if name is None or name_of(job_id) == name]
+    wanted = [job_id for job_id in ids if name is None or name_of(job_id) == normal(name)]
     return [Job._known(store, job_id) for job_id in _newest_first(store, wanted)]
 
 

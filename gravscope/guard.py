@@ -33,7 +33,23 @@ def require_job(name: str | None = None) -> None:
 def _job_command(name: str | None) -> str:
     # orig_argv is what was typed, with the interpreter, its options and `-m`; argv has lost all three.
     typed = sys.orig_argv or ["python", *sys.argv]
-    return " ".join(["gravscope run -n", _quoted(name or _script_name()), "--", *map(_quoted, typed)])
+    return " ".join([_gravscope(), "run -n", _quoted(name or _script_name()), "--", *map(_quoted, typed)])
+
+
+def _gravscope() -> str:
+    # It is to be typed: where PATH has no gravscope, the one beside the interpreter, as in a virtual environment.
+    folders = os.environ.get("PATH", os.defpath).split(":")
+    beside = f"{sys.executable.rpartition('/')[0]}/gravscope"
+    if any(_is_program(f"{folder}/gravscope") for folder in folders if folder) or not _is_program(beside):
+        return "gravscope"
+    try:
+        return _quoted(beside.removeprefix(f"{os.getcwd()}/"))  # noqa: PTH109 (no pathlib here)
+    except OSError:  # the working directory is gone
+        return _quoted(beside)
+
+
+def _is_program(path: str) -> bool:
+    return os.path.isfile(path) and os.access(path, os.X_OK)  # noqa: PTH113
 
 
 def _script_name() -> str:

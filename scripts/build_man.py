@@ -7,7 +7,7 @@ import textwrap
 
 from gravscope import __version__
 from gravscope.cli.app import app
-from gravscope.cli.command_tree import COMMAND, Command, Option, Value, read
+from gravscope.cli.command_tree import Command, Option, Value, read
 from gravscope.settings.known import SETTINGS, variable_of
 
 DESCRIPTION = """
@@ -21,9 +21,10 @@ its own elsewhere, in which gravscope watches its memory. gravscope doctor finds
 
 WORDS = {
     "JOB": "An id, the beginning or the end of one, a name (then its newest job), or the file of a record.",
-    "SIZE": "As systemd.resource-control(5) has it: 6G, 512M, 50% of the machine's memory, or infinity.",
+    "SIZE": "As systemd.resource-control(5) has it: 6G, 512M, 50% of the machine's memory, or infinity. 6g, 6GB and "
+    "6GiB are the same as 6G.",
     "PERCENT": "Of one core: 150% is one and a half.",
-    "TIME": "As systemd.time(7) has it: 90s, 10m, 1h30m, or infinity.",
+    "DURATION": "As systemd.time(7) has it: 90s, 10m, 1h30m, or infinity.",
 }
 
 EXIT_STATUS = {
@@ -143,13 +144,13 @@ def synopsis(command: Command) -> str:
 def argument(value: Value) -> str:
     """How an argument is typed: in brackets if it may be left away."""
     shown = f"\\fI{value.metavar}\\fR" + ("..." if value.repeated else "")
-    needed = value.required or value.metavar == COMMAND
-    return ("[\\-\\-] " if value.metavar == COMMAND else "") + (shown if needed else f"[{shown}]")
+    needed = value.required or value.launches
+    return ("[\\-\\-] " if value.launches else "") + (shown if needed else f"[{shown}]")
 
 
 def of_option(option: Option) -> list[str]:
     """An option, what it takes, and what it does."""
-    names = ", ".join(f"\\fB{text(name)}\\fR" for name in reversed(option.names))
+    names = ", ".join(f"\\fB{text(name)}\\fR" for name in sorted(option.names, key=lambda name: name.startswith("--")))
     if option.value is None:
         return tagged(names, option.help)
     words = "|".join(f"\\fB{text(word)}\\fR" for word in option.value.choices)

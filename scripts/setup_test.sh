@@ -4,32 +4,28 @@
 set -euo pipefail
 venv=${1:?setup_test.sh: name the virtual environment}
 
-declare -A package_of=(
-  [linux.uml]=user-mode-linux [insmod]=kmod [tmux]=tmux [jq]=jq [pkg-config]=pkg-config [gcc]=gcc
-  [systemd-run]=systemd [dbus-daemon]=dbus-user-session [setpriv]=util-linux [ps]=procps [git]=git
-  [mkfs.btrfs]=btrfs-progs [mkfs.xfs]=xfsprogs [mkfs.ext4]=e2fsprogs
-  [less]=less [vim.tiny]=vim-tiny [zsh]=zsh [fish]=fish [mandoc]=mandoc
-)
-missing=()
-for tool in "${!package_of[@]}"; do
-  PATH=$PATH:/usr/sbin:/sbin command -v "$tool" >/dev/null || missing+=("${package_of[$tool]}")
-done
-# headers come apart from what they belong to: the C library, and Debian's Python
-[[ -e /usr/include/stdlib.h ]] || missing+=(libc6-dev)
-headers=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("include"))')
-[[ -e $headers/Python.h || $headers != /usr/include/* ]] || missing+=(python3-dev)
-has_pystemd() { "$venv/bin/python" -c 'import pystemd.dbuslib' 2>/dev/null; }
-has_pystemd || pkg-config --exists libsystemd 2>/dev/null || missing+=(libsystemd-dev)
+# What apt-get is about to do, in its own figures, with everything that the packages need in turn.
+how_much() {
+  local plan
+  plan=$(LC_ALL=C apt-get install --assume-no --no-install-recommends "$@" 2>/dev/null) || true
+  local count size
+  count=$(sed -n 's/.* \([0-9]*\) newly installed.*/\1/p' <<<"$plan")
+  size=$(sed -n 's/^After this operation, \(.* [kMG]B\) of additional.*/\1/p' <<<"$plan")
+  echo "$* (${count:-?} packages, ${size:-? MB})"
+}
 
+read -ra missing < <("$venv/bin/python" tests/needs.py)
 if ((${#missing[@]})); then
   if ((EUID == 0)) && command -v apt-get >/dev/null; then
-    echo "setup: installing ${missing[*]}"
-    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null ||
+    apt-get update -qq || true
+    echo "setup: installing what the tests need: $(how_much "${missing[@]}"); make test-quick does without"
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null ||
       echo "setup: some of them could not be installed; their tests say so"
   else
-    echo "setup: some tests need: sudo apt-get install ${missing[*]}"
+    echo "setup: some tests are left out; for all of them type: sudo apt-get install ${missing[*]}"
   fi
 fi
+has_pystemd() { "$venv/bin/python" -c 'import pystemd.dbuslib' 2>/dev/null; }
 # pystemd is built from source against libsystemd's headers
 if ! has_pystemd && pkg-config --exists libsystemd 2>/dev/null; then
   "$venv/bin/python" -m pip install --quiet --disable-pip-version-check 'pystemd>=0.13' ||

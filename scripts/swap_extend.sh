@@ -29,7 +29,7 @@ usage: swap_extend.sh -s SIZE [-f FILE] [--dry-run]
 Makes FILE a swap file of SIZE, or grows it to SIZE; switches it on and enters it in /etc/fstab.
 Does nothing where the machine has that much swap already (zram left out).
 
-  -s SIZE      such as 8G or 512M (K, M, G, T, P are powers of 1024); rounded up to whole MiB
+  -s SIZE      such as 8G or 512M (K, M, G, T, P are powers of 1024); rounded up to a multiple of 1M
   -f FILE      the swap file (/swap.img)
   --dry-run    print what would be done, and do nothing
   -h, --help   this text
@@ -187,7 +187,7 @@ check_room() {
   [[ $available =~ ^[0-9]+$ && $whole =~ ^[0-9]+$ ]] || die 1 "cannot read what df says: $numbers"
   margin=$((whole / 20 < 1 << 30 ? whole / 20 : 1 << 30))
   [ "$available" -ge $((needed + margin)) ] ||
-    die 5 "not enough room in ${file%/*}/: $((needed / MIB)) MiB needed and $((margin / MIB)) to stay free, $((available / MIB)) there"
+    die 5 "not enough room in ${file%/*}/: $((needed / MIB))M needed and $((margin / MIB)) to stay free, $((available / MIB)) there"
 }
 
 become_root() {
@@ -221,7 +221,7 @@ allocate() { # PATH BYTES HOW
 make_swap() { # PATH BYTES
   local how
   if [ -n "$dry_run" ]; then
-    say "would make a swap file of $(($2 / MIB)) MiB, mode 0600, and try it: $1"
+    say "would make a swap file of $(($2 / MIB))M, mode 0600, and try it: $1"
     return
   fi
   for how in fast slow; do
@@ -290,7 +290,7 @@ use_as_it_is() {
 }
 
 put_in_place() {
-  make_swap "$new" "$size" || die 1 "could not make a swap file of $((size / MIB)) MiB"
+  make_swap "$new" "$size" || die 1 "could not make a swap file of $((size / MIB))M"
   if [ -n "$was_on" ]; then
     make_swap "$bridge" "$(bridge_size)" || die 1 'could not make the bridge'
     # Before the old file goes, as the bridge is to take its pages.
@@ -330,13 +330,13 @@ main() {
   fi
   if has_enough; then
     is_on "$file" && { enter_in_fstab || die 1 "could not enter $file in $FSTAB"; }
-    say "nothing to make: the machine has $(($(total_swap) / MIB)) MiB of swap"
+    say "nothing to make: the machine has $(($(total_swap) / MIB))M of swap"
     return
   fi
   check_filesystem
   use_as_it_is || { check_room && put_in_place; }
   enter_in_fstab || die 1 "$file is on, but could not be entered in $FSTAB; run this again"
-  [ -n "$dry_run" ] || say "$file: $((size / MIB)) MiB, on, and in $FSTAB"
+  [ -n "$dry_run" ] || say "$file: $((size / MIB))M, on, and in $FSTAB"
 }
 
 main "$@"

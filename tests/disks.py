@@ -9,16 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
+from tests.needs import PATH, leave_out, need
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
-PATH = f"{os.environ['PATH']}:/usr/sbin:/sbin"
-
-
-def need_root() -> None:
-    """Skips, saying why, where nothing can be mounted."""
-    if os.geteuid() != 0:
-        pytest.skip("needs root to mount a small disk")
 
 
 def call(*words: str | Path) -> None:
@@ -31,7 +24,7 @@ def call(*words: str | Path) -> None:
 @contextmanager
 def small_disk(folder: Path, *options: str) -> Iterator[Path]:
     """A tmpfs on `folder` (tmpfs(5): size=, nr_inodes=)."""
-    need_root()
+    need("mount")
     folder.mkdir(parents=True, exist_ok=True)
     call("mount", "-t", "tmpfs", "-o", ",".join(["mode=700", *options]), "tmpfs", folder)
     try:
@@ -43,7 +36,7 @@ def small_disk(folder: Path, *options: str) -> Iterator[Path]:
 @contextmanager
 def read_only(folder: Path) -> Iterator[Path]:
     """`folder`, read-only for whoever comes by this path: mounted over itself."""
-    need_root()
+    need("mount")
     call("mount", "--bind", folder, folder)
     try:
         call("mount", "-o", "remount,bind,ro", folder)
@@ -55,9 +48,7 @@ def read_only(folder: Path) -> Iterator[Path]:
 @contextmanager
 def quota_disk(folder: Path, room: str) -> Iterator[Path]:
     """A folder with a real quota of `room`: a btrfs subvolume in a file. Skips where there is no such thing."""
-    need_root()
-    if not all(shutil.which(tool, path=PATH) for tool in ("btrfs", "mkfs.btrfs")):
-        pytest.skip("needs btrfs-progs for a disk with a quota")
+    need("mount", "btrfs", "mkfs.btrfs")
     image, disk = folder.parent / f"{folder.name}.img", folder.parent / f"{folder.name}.btrfs"
     with image.open("wb") as file:
         file.truncate(128 << 20)
@@ -66,7 +57,7 @@ def quota_disk(folder: Path, room: str) -> Iterator[Path]:
     argv = ["mount", "-o", "loop", str(image), str(disk)]
     mounted = subprocess.run(argv, env={"PATH": PATH}, capture_output=True, text=True, check=False)
     if mounted.returncode:
-        pytest.skip(f"needs a kernel with btrfs and loop devices: {mounted.stderr.strip()}")
+        leave_out(f"needs a kernel with btrfs and loop devices: {mounted.stderr.strip()}")
     try:
         call("btrfs", "quota", "enable", disk)
         call("btrfs", "subvolume", "create", disk / "own")

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.needs import needing
+
 SOURCE = Path(__file__).with_name("fake_clock.c")
 
 
@@ -54,10 +56,8 @@ def fake_clock() -> Iterator[FakeClock]:
 
 
 @pytest.fixture
+@needing("gcc")
 def clock() -> Iterator[FakeClock]:
     """A clock of the test's own."""
-    try:
-        with fake_clock() as made:
-            yield made
-    except FileNotFoundError:
-        pytest.skip("no gcc to make a clock of one's own with")
+    with fake_clock() as made:
+        yield made

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.private_manager.manager import Unavailable, UserManager, private_manager
+from tests.needs import needing
+from tests.private_manager.manager import UserManager, private_manager
 from tests.support import PATIENCE, Gravscope, ManagedGravscope, until
 
 # no account has these numbers: that of somebody else, and a name for it in messages
@@ -20,20 +21,14 @@ OF_THE_STRANGER = f"user {STRANGER}"
 
 
 @pytest.fixture(scope="session")
+@needing("private")
 def private(user_manager: UserManager) -> Iterator[UserManager]:
     """A private manager: beside it, root can become anybody."""
     if user_manager.private:
         yield user_manager
         return
-    try:
-        context = private_manager()
-        found = context.__enter__()
-    except Unavailable as reason:
-        pytest.skip(f"to be somebody else takes root: {reason}")
-    try:
+    with private_manager() as found:
         yield found
-    finally:
-        context.__exit__(None, None, None)
 
 
 @pytest.fixture

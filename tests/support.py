@@ -60,14 +60,22 @@ def clean_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
 
 
+def installed(folder: Path) -> None:
+    """Puts `gravscope` into a folder, as pip does for the Python that we run in."""
+    tool = folder / "gravscope"
+    tool.write_text(f"#!{sys.executable}\nfrom gravscope.cli import main\n\nmain()\n")
+    tool.chmod(0o755)
+
+
 @cache
 def path_without_systemd() -> str:
-    """A PATH with every tool but systemd-run: as on a machine that has no systemd."""
+    """A PATH with gravscope and every tool but systemd-run: as on a machine that has no systemd."""
     folder = Path(tempfile.mkdtemp(prefix="gravscope-tools-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    installed(folder)
     for place in os.environ["PATH"].split(":"):
         for tool in Path(place).iterdir() if Path(place).is_dir() else ():
-            if tool.name != "systemd-run" and not (folder / tool.name).is_symlink():
+            if tool.name not in ("systemd-run", "gravscope") and not (folder / tool.name).is_symlink():
                 (folder / tool.name).symlink_to(tool)
     return str(folder)
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.needs import need
 from tests.support import PATIENCE, Gravscope, ManagedGravscope, until
 
 COLUMNS, LINES = 80, 24
@@ -40,6 +41,7 @@ class Screen:
             **(environ or {}),
         }
         window = ("-x", str(size[0]), "-y", str(size[1]))
+        need("tmux")
         self.tmux("-f", "/dev/null", "new-session", "-d", *window, "exec bash --norc --noprofile -i")
         self.tmux("set-option", "-g", "remain-on-exit", "on")
         self.status()

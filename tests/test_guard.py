@@ -10,14 +10,15 @@ import pytest
 
 import gravscope
 from gravscope.guard import MESSAGE, require_job
+from tests.support import installed, path_without_systemd
 
 ROOT = Path(gravscope.__path__[0]).parent
 SCRIPT = "from gravscope.guard import require_job\nrequire_job()\nprint('ran')\n"
 
 
 def run(cwd: Path, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run python in a folder, with nothing in its environment but what is given."""
-    environment = {"PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"} | environment
+    """Run python in a folder, with nothing in its environment but a PATH that has gravscope, and what is given."""
+    environment = {"PYTHONPATH": str(ROOT), "PYTHONUTF8": "1", "PATH": path_without_systemd()} | environment
     return subprocess.run(
         [sys.executable, *command], cwd=cwd, env=environment, capture_output=True, encoding="utf-8", check=False
     )
@@ -84,6 +85,25 @@ def test_a_given_name_is_used(capsys: pytest.CaptureFixture[str], monkeypatch: p
         require_job("night run")
     assert ended.value.code == 1
     assert "gravscope run -n 'night run' -- " in capsys.readouterr().err
+
+
+def test_where_gravscope_is_on_no_path(folder: Path) -> None:
+    """It is the one beside the interpreter, as in a virtual environment, and can be typed; else just its name."""
+    binaries = folder / ".venv" / "bin"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / ".venv"], check=True)
+    environment = {"PYTHONPATH": str(ROOT), "PYTHONUTF8": "1", "PATH": str(folder)}
+
+    def told(cwd: Path) -> str:
+        argv = [binaries / "python", folder / "heavy.py"]
+        done = subprocess.run(argv, cwd=cwd, env=environment, capture_output=True, encoding="utf-8", check=False)
+        return done.stderr.splitlines()[1].partition(" run -n heavy -- ")[0]
+
+    assert told(folder) == "gravscope"
+    installed(binaries)
+    assert told(folder) == ".venv/bin/gravscope"
+    assert told(folder / "package") == f"{binaries}/gravscope"
+    installed(folder)
+    assert told(folder) == "gravscope"
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "ascii:strict", "latin-1:strict"])

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import REPOSITORY, Gravscope, ManagedGravscope
+from tests.scripts.test_setup_venv import Checkout
+from tests.support import REPOSITORY, Gravscope, ManagedGravscope, clean_environment
 
 MAKEFILE = """\
 include $(shell $(GRAVSCOPE) make-include)
@@ -164,11 +165,26 @@ def test_agent_in_a_scope_of_its_own(managed: ManagedGravscope) -> None:
 
 def test_progress_needs_a_rate(tmp_path: Path) -> None:
     """This repository's `progress` without RATE is one clear line."""
-    for name in ("Makefile", "gravscope.mk", "pyproject.toml", "scripts"):
-        source = REPOSITORY / name
-        shutil.copytree(source, tmp_path / name) if source.is_dir() else shutil.copy(source, tmp_path / name)
-    (tmp_path / ".venv").mkdir()
-    (tmp_path / ".venv" / ".ready").touch()
-    done = subprocess.run(["make", "progress"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    checkout = Checkout(tmp_path)
+    assert checkout()[0] == 0
+    for name in ("Makefile", "gravscope.mk"):
+        shutil.copy(REPOSITORY / name, checkout.folder)
+    done = subprocess.run(
+        ["make", "progress"], cwd=checkout.folder, env=clean_environment(), capture_output=True, text=True, check=False
+    )
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
     assert 'RATE is missing; type: make progress RATE=50 NOTE="途中経過"' in done.stderr
+
+
+def test_a_twin_begins_with_the_setup(tmp_path: Path) -> None:
+    """This repository's twins mend the virtual environment first: a checkout that was moved works."""
+    checkout = Checkout(tmp_path)
+    for name in ("Makefile", "gravscope.mk"):
+        shutil.copy(REPOSITORY / name, checkout.folder)
+    checkout.does("pip", f'ln -s {shutil.which("echo")} "${{0%python}}gravscope"; exit')
+    argv = ["make", "rep6-ab-fast-bg", f"PYTHON={checkout.python}"]
+    done = subprocess.run(
+        argv, cwd=checkout.folder, env=clean_environment(), capture_output=True, text=True, check=False
+    )
+    assert done.stdout.startswith("run -n rep6_ab_fast -- make "), done.stderr
+    assert done.stderr.startswith("setup: making .venv")

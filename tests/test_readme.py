@@ -1,7 +1,8 @@
-"""Every fenced block of the READMEs is run, or read by what it is for. (Both READMEs have the same: `test_docs`.)
+"""Every fenced block of the README and of the pages behind it is run, or read by what it is for.
 
-`sh` blocks are pasted, in order, into one bash. `console` lines are run one by one, where stand-ins take the place of
-what is another machine's, another program's, or takes long and is tested elsewhere.
+`sh` blocks of a page are pasted, in order, into one bash; what a `text` block shows below one is what that prints.
+`console` lines are run one by one, where stand-ins take the place of what is another machine's, another program's, or
+takes long and is tested elsewhere. (The pages in Japanese have the same blocks: `test_languages`.)
 """
 
 from __future__ import annotations
@@ -22,11 +23,15 @@ import pytest
 
 from gravscope.guard import MESSAGE
 from gravscope.records import model
+from tests.readme import masked, play, same_everywhere, tour, variants, with_outputs
 from tests.support import PATIENCE, REPOSITORY, Gravscope, until
-from tests.test_docs import READMES, SCHEMA, blocks
+from tests.test_docs import READMES, SCHEMA, TWINS, blocks
 
-BLOCKS = blocks(READMES[0])
-LINES = [line for info, text in BLOCKS if info == "console" for line in text.splitlines()]
+README = READMES[0]
+RECIPES = REPOSITORY / "docs" / "recipes.md"
+BLOCKS = [block for english, _ in TWINS for block in blocks(english)]
+# a line that two pages have is run once
+LINES = list(dict.fromkeys(line for info, text in BLOCKS if info == "console" for line in text.splitlines()))
 # what the console's lines may exit with beside 0: doctor, where scopes do not work
 OTHERWISE = {"gravscope doctor": 5, "gravscope doctor --fix": 5}
 # `ssh HOST COMMAND`: in the home folder, with next to no environment
@@ -102,25 +107,39 @@ def records_in(folder: Path) -> list[dict[str, Any]]:
 
 
 def test_no_block_is_left_out() -> None:
-    """The tests below are for blocks of these kinds, and there are no others."""
-    assert {info for info, _ in BLOCKS} == {"sh", "console", "text", "python", "toml", "make"}
+    """The tests below are for blocks of these kinds; the others are drawings. What is pasted is in two pages."""
+    assert {info for info, _ in BLOCKS} == {"", "sh", "text", "console", "crontab", "python", "toml", "make"}
+    assert [english for english, _ in TWINS if any(info == "sh" for info, _ in blocks(english))] == [README, RECIPES]
+    shown = [block for block in tour(README.read_text()) if block.shown is not None]
+    assert len(shown) == sum(info == "text" for info, _ in BLOCKS) >= 5
 
 
-def test_what_can_be_pasted(reader: Reader, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_the_tour_shows_what_it_prints(reader: Reader, tmp_path: Path) -> None:
+    """Below each block of the tour stands what it prints at a terminal: on this machine, without a user manager."""
+    blocks, outputs = play(reader.environ, tmp_path / "folders")
+    shown = [output if block.shown is None else block.shown for block, output in zip(blocks, outputs, strict=True)]
+    assert masked(outputs) == masked(shown), "if that is as it should be: python -m tests.readme --write"
+    assert all(block.shown is not None or not output for block, output in zip(blocks, outputs, strict=True))
+    (folder,) = (tmp_path / "folders").iterdir()
+    states = {record["name"]: record["state"] for record in records_in(folder)}
+    assert states == {"fit": "succeeded", "greedy": "oom-killed", "nap": "cancelled"}
+
+
+@pytest.mark.slow
+def test_the_recipes_can_be_pasted(reader: Reader, tmp_path: Path) -> None:
     """The `sh` blocks, pasted in order, do what the text around them says."""
-    script = "".join(text for info, text in BLOCKS if info == "sh")
+    script = "".join(text for info, text in blocks(RECIPES) if info == "sh")
     told = tmp_path / "told"
     done = reader.bash(script, tmp_path, GRAVSCOPE_NOTIFY_COMMAND=f'echo "$GRAVSCOPE_MESSAGE" >>{told}')
     assert done.returncode == 0, done.stdout + done.stderr
     said = (
         "ready\ndone\n",
-        "exit status 137",
         "Serving HTTP",
         "rate 50",
         "2 here",
         "998\n999\n",
-        "would free 0B",
-        "freed 0B",
+        "nothing to remove: ",
     )
     for words in said:
         assert words in done.stdout, words
@@ -133,14 +152,52 @@ def test_what_can_be_pasted(reader: Reader, tmp_path: Path) -> None:
     (folder,) = (tmp_path / "folders").iterdir()
     records = records_in(folder)
     states = {record["name"]: record["state"] for record in records}
-    cancelled = dict.fromkeys(["nap", "web", "stubborn", "room"], "cancelled")
-    assert states == {**dict.fromkeys(states, "succeeded"), **cancelled, "greedy": "oom-killed"}
+    cancelled = dict.fromkeys(["web", "stubborn", "room"], "cancelled")
+    assert states == {**dict.fromkeys(states, "succeeded"), **cancelled}
     (rerun,) = (record for record in records if record["rerun_of"])
     assert (rerun["name"], rerun["limits"]["mem_max"]) == ("fit", 16 * 2**30)
     schema: dict[str, Any] = json.loads(SCHEMA.read_text())
     for record in records:
         jsonschema.validate(record, schema)
         assert msgspec.convert(record, model.JobRecord).id == record["id"]
+
+
+# how what is shown is compared
+
+
+def test_each_variant_is_the_same_everywhere() -> None:
+    """A line that differs with a user manager and without, by the table for readers, is compared as one."""
+    assert len(variants()) >= 6
+    for managed, alone in variants():
+        one, other = (
+            f"before {text}\n" if managed and alone else f"{text}\n" * bool(text) for text in (managed, alone)
+        )
+        assert same_everywhere(one) == same_everywhere(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("memory limit of 60 MiB (peak 57 MiB)", "memory limit of 61 MiB (peak 57 MiB)"),
+        ("cancelled by systemctl stop", "cancelled by SIGKILL to the process group"),
+        ("exit status 137", "exit status 0"),
+        ("holds     unit a in gravscope.slice", "holds     unit a in other.slice"),
+    ],
+)
+def test_what_says_something_else_is_told_apart(one: str, other: str) -> None:
+    """Limits, steps and statuses that are others are not taken for the same."""
+    whole = "the kernel killed the whole job at the job's own "
+    assert masked([whole + one]) != masked([whole + other])
+
+
+def test_outputs_are_put_where_they_belong() -> None:
+    """Only a `text` block right below an `sh` block is changed, and a block that shows nothing keeps nothing."""
+    page = "```sh\na\n```\nx\n```sh\nb\n```\n```text\nold\n```\n```text\nkept\n```\n"
+    assert with_outputs(page, ["", "new\n"]) == page.replace("old", "new")
+    assert [block.shown for block in tour(page)] == [None, "old\n"]
+
+
+# the other blocks
 
 
 def test_the_consoles_lines(reader: Reader, project: Path, tmp_path: Path) -> None:
@@ -168,9 +225,9 @@ def test_the_consoles_lines(reader: Reader, project: Path, tmp_path: Path) -> No
     # without what gravscope itself asks of the system
     asked = [line for line in called.read_text().splitlines() if not line.startswith(("systemctl ", "loginctl show"))]
     assert [line.partition(" cd ")[0] for line in asked] == [
-        "make demo", "make test", "make setup", "codex", "loginctl enable-linger", "ssh host",
-        "swap_extend -s 8G --dry-run", "swap_extend -s 8G", "man gravscope",
-        "python3 -m venv .venv", f"pip install {reader.home}/src/gravscope",
+        "make demo", "make test", "make setup", "python3 -m venv .venv", f"pip install {reader.home}/src/gravscope",
+        "codex", "loginctl enable-linger", "ssh host", "swap_extend -s 8G --dry-run", "swap_extend -s 8G",
+        "man gravscope",
     ]  # fmt: skip
     assert printed["gravscope run --fg -n agent --mem-max 8G -- codex"] == "agent\n"
     assert {record["name"] for record in records_in(project)} == {"true", "agent", "fit"}
@@ -181,7 +238,7 @@ def test_the_consoles_lines(reader: Reader, project: Path, tmp_path: Path) -> No
 
 def test_the_line_for_cron(reader: Reader, project: Path) -> None:
     """It runs a job from where, and with what, cron runs it: the home folder, and next to no environment."""
-    (text,) = (text for info, text in BLOCKS if info == "text")
+    (text,) = (text for info, text in BLOCKS if info == "crontab")
     command = text.removeprefix("0 3 * * * ").replace("/home/me/project", str(project))
     bare = shlex.join(["env", "-i", f"HOME={reader.home}", f"PATH={reader.environ['PATH']}", "sh", "-c", command])
     done = reader.bash(bare, reader.home)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import shutil
 
-import pytest
-
+from tests.needs import found, need
 from tests.support import until
 from tests.terminal import Screen
 
@@ -16,10 +14,8 @@ AFTER = "first line\nsecond line\n"
 def use_vim(screen: Screen) -> None:
     """Vim opens a file, takes text, follows its window to another size, and writes it; the shell and the record get its
     exit status: 0 of :wq, and 1 of :cq, which writes nothing."""
-    # Debian's smallest has no other name, and can do all that is asked for here
-    vim = shutil.which("vim.tiny") or shutil.which("vim")
-    if vim is None:
-        pytest.skip("needs vim")
+    need("vim")
+    vim = found("vim")
     path = screen.gravscope.folder / "notes"
     screen.command(f"echo first line > {path}")
     assert screen.status() == 0

@@ -11,10 +11,13 @@ class GravscopeError(Exception):
 
     exit_code = 1
 
-    def __init__(self, message: str, hint: str | None = None) -> None:
+    def __init__(self, message: str, hint: str | None = None, instead: tuple[str, str] | None = None) -> None:
+        """`instead` is a word as it was typed, and what it should have been, where that can be told: the command line
+        then says the whole line."""
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.instead = instead
 
     def __str__(self) -> str:
         return self.message if self.hint is None else f"{self.message}; {self.hint}"

@@ -1,7 +1,8 @@
 """Sizes, durations and percentages as people write them, to numbers and back.
 
 Sizes are systemd's (systemd.resource-control(5)): a number with K, M, G, T, P or E to the base 1024, `50%` of the
-machine's memory, or `infinity`. Durations are systemd's too (systemd.time(7)), in their short spellings.
+machine's memory, or `infinity`. 6g, 6GB, 6GiB and "6 G" are the same as 6G; what may mean something else is refused:
+6Gb (bits) and 15e (an exponent). Durations are systemd's too (systemd.time(7)), but for months and years.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from gravscope.base.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Final, Literal
 
     Size = int | Literal["infinity"]
@@ -21,7 +23,9 @@ else:  # `gravscope.records.model`, which reads records, says it once more
 INFINITY: Final = "infinity"
 
 _UNITS = {unit: 1024**power for power, unit in enumerate(["", "K", "M", "G", "T", "P", "E"])}
-_SIZE = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<unit>[KMGTPE]?)B?", re.ASCII)
+_SIZE = re.compile(
+    r"(?P<number>\d+(?:\.\d+)?)(?: ?(?:(?P<unit>[KMGTPE])(?:iB?|B)?|(?P<small>[kmgtp])i?[bB]?)|B)?", re.ASCII
+)
 _PERCENT = re.compile(r"(?P<number>\d+(?:\.\d+)?)%", re.ASCII)
 # cgroup limits are kept as unsigned 64-bit numbers, of which the kernel and systemd take the last as "no limit"
 _LARGEST = 2**64 - 1
@@ -32,9 +36,15 @@ _LONGEST = 10**12
 _LEAST_PERCENT, _MOST_PERCENT = 0.01, 21_000_000.0
 
 _SECONDS = {
-    "us": 1e-6, "ms": 1e-3, "": 1, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "hr": 3600,
-    "d": 86400, "day": 86400, "w": 604800, "week": 604800,
+    "us": 1e-6, "usec": 1e-6, "ms": 1e-3, "msec": 1e-3, "": 1,
+    **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), 1),
+    **dict.fromkeys(("m", "min", "mins", "minute", "minutes"), 60),
+    **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), 3600),
+    **dict.fromkeys(("d", "day", "days"), 86400),
+    **dict.fromkeys(("w", "week", "weeks"), 604800),
 }  # fmt: skip
+# systemd.time(7) has M for months, and m for minutes
+_MONTHS = re.compile(r"\d\s*M(?![A-Za-z])", re.ASCII)
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)\s*", re.ASCII)
 _TASKS = re.compile(r"[0-9]{1,18}", re.ASCII)
 _WEIGHT = re.compile(r"[0-9]{1,5}", re.ASCII)
@@ -59,9 +69,10 @@ def parse_size(text: str, whole: int, option: str = "size") -> Size:
     elif size := _SIZE.fullmatch(stripped):
         # whole numbers stay exact: a float holds only 53 bits, and int() takes only some thousand digits
         exact = "." not in size["number"] and len(size["number"]) <= _MOST_DIGITS
-        number = (int(size["number"]) if exact else float(size["number"])) * _UNITS[size["unit"]]
+        unit = (size["unit"] or size["small"] or "").upper()
+        number = (int(size["number"]) if exact else float(size["number"])) * _UNITS[unit]
     else:
-        raise UsageError(f"{option}: {text!r} is not a size", "write it as 6G, 512M, 50% or infinity")
+        raise _not(f"{option}: {text!r} is not a size", text, "6G, 512M, 50% or infinity", _is_size)
     if number >= _LARGEST:
         raise UsageError(f"{option}: {text!r} is more than any machine has", "write infinity for no limit")
     return int(number)
@@ -75,24 +86,29 @@ def parse_duration(text: str, option: str = "duration") -> float | None:
     stripped = text.strip().lower()
     if stripped == INFINITY:
         return None
-    seconds, position = 0.0, 0
-    while match := _SPAN.match(stripped, position):
-        if match[2] not in _SECONDS:
-            break
-        seconds += float(match[1]) * _SECONDS[match[2]]
-        position = match.end()
-    if position == 0 or position != len(stripped):
-        raise UsageError(f"{option}: {text!r} is not a duration", "write it as 90s, 10m, 1h30m or infinity")
+    seconds = _sum_of_spans(stripped)
+    if seconds is None or _MONTHS.search(text):
+        raise _not(f"{option}: {text!r} is not a duration", text, "90s, 10m, 1h30m or infinity", _is_duration)
     if seconds > _LONGEST:
         raise UsageError(f"{option}: {text!r} is longer than any machine lasts", "write infinity for no end")
     return seconds
+
+
+def _sum_of_spans(text: str) -> float | None:
+    seconds, position = 0.0, 0
+    while match := _SPAN.match(text, position):
+        if match[2] not in _SECONDS:
+            return None
+        seconds += float(match[1]) * _SECONDS[match[2]]
+        position = match.end()
+    return seconds if 0 < position == len(text) else None
 
 
 def parse_percent(text: str, option: str = "percentage") -> float:
     """Percent that `text` stands for: `150%` is 150.0. Raises UsageError naming `option` for anything else."""
     match = _PERCENT.fullmatch(text.strip())
     if match is None or float(match["number"]) == 0:
-        raise UsageError(f"{option}: {text!r} is not a percentage", "write it as 150% (one and a half cores)")
+        raise _not(f"{option}: {text!r} is not a percentage", text, "150% (one and a half cores)", _is_percent)
     percent = float(match["number"])
     if not _LEAST_PERCENT <= percent <= _MOST_PERCENT:
         raise UsageError(f"{option}: {text!r} is out of range", f"from {_LEAST_PERCENT}% to {_MOST_PERCENT:.0f}%")
@@ -113,6 +129,27 @@ def parse_weight(text: str, option: str = "weight") -> int:
     if _WEIGHT.fullmatch(text) is None or not 1 <= int(text) <= 10000:
         raise UsageError(f"{option}: {text!r} is not a weight", "give 1 to 10000; 100 is usual")
     return int(text)
+
+
+def _not(complaint: str, text: str, examples: str, fits: Callable[[str], bool]) -> UsageError:
+    """The error for what is no quantity, with how it is to be written: as it seems to be meant, if that can be told."""
+    from gravscope.base.words import spelled  # noqa: PLC0415 (only for this message)
+
+    found = spelled(text, fits) if len(text) <= _MOST_DIGITS else None
+    return UsageError(complaint, f"write it as {found or examples}", (text, found) if found else None)
+
+
+def _is_size(text: str) -> bool:
+    return text == INFINITY or _SIZE.fullmatch(text) is not None or _PERCENT.fullmatch(text) is not None
+
+
+def _is_percent(text: str) -> bool:
+    found = _PERCENT.fullmatch(text)
+    return found is not None and _LEAST_PERCENT <= float(found["number"]) <= _MOST_PERCENT
+
+
+def _is_duration(text: str) -> bool:
+    return text == INFINITY or (_sum_of_spans(text) is not None and not _MONTHS.search(text))
 
 
 def format_size(size: Size | None) -> str:

@@ -12,7 +12,6 @@ from contextlib import suppress
 from gravscope.base.errors import GravscopeError
 from gravscope.base.redact_hint import is_worth_a_look
 from gravscope.cli.fast import parser
-from gravscope.cli.fast.table import COMMANDS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,6 +19,8 @@ if TYPE_CHECKING:
 
 # seconds
 DAY = 86400
+# the supervisor's word about a command that is not there
+COMMAND_NOT_FOUND, NO_SUCH_FILE = "command not found: ", ": No such file or directory"
 
 
 def main() -> NoReturn:
@@ -67,7 +68,7 @@ def status_of(arguments: list[str]) -> int:
     try:
         status = _call(arguments)
     except GravscopeError as error:
-        complain(str(error))
+        complain(_with_line(error, arguments))
         return error.exit_code
     except KeyboardInterrupt:
         return 130
@@ -89,22 +90,37 @@ def _call_by_typer(arguments: list[str]) -> object:
     import typer  # noqa: PLC0415 (40 ms)
     from typer.exceptions import TyperException  # noqa: PLC0415
 
+    from gravscope.cli import mistakes  # noqa: PLC0415
     from gravscope.cli.app import app  # noqa: PLC0415
 
+    if (wrong := mistakes.one_dash(arguments)) is not None:
+        complain(wrong)
+        return 2
     try:
         return typer.main.get_command(app).main(arguments, prog_name="gravscope", standalone_mode=False)
     except TyperException as error:
-        complain(_with_help(" ".join(error.format_message().split()), arguments))
+        if type(error).__name__ == mistakes.NO_ARGUMENTS:  # `gravscope` alone, or `gravscope units`: the overview
+            print(error.format_message(), file=sys.stderr)
+        else:
+            complain(mistakes.explain(error, arguments))
         return 2
     except typer.Abort:
         return 130
 
 
-def _with_help(message: str, arguments: list[str]) -> str:
-    """What Typer says, and what to type to find out more, of the command that was meant if there is one."""
-    command = f"{arguments[0]} " if arguments and arguments[0] in COMMANDS else ""
-    what = f"type: gravscope {command}--help"
-    return f"{message} T{what[1:]}" if message.endswith("?") else f"{message.removesuffix('.')}; {what}"
+def _with_line(error: GravscopeError, arguments: list[str]) -> str:
+    """What went wrong, and the whole line that would have done it, if that can be told."""
+    if error.instead is not None:
+        from gravscope.cli.mistakes import about_value  # noqa: PLC0415 (40 ms)
+
+        if (line := about_value(arguments, error.message, *error.instead)) is not None:
+            return f"{error.message}; {line}"
+    if arguments[:1] == ["run"] and (COMMAND_NOT_FOUND in error.message or NO_SUCH_FILE in error.message):
+        from gravscope.cli.mistakes import about_command  # noqa: PLC0415 (40 ms)
+
+        if (line := about_command(arguments, error.message)) is not None:
+            return f"{error.message}; {line}"
+    return str(error)
 
 
 def _complete(arguments: list[str]) -> int:
@@ -145,6 +161,10 @@ def note(line: str) -> None:
         from gravscope.base.redact import hide_in_text  # noqa: PLC0415 (3 ms)
 
         line = hide_in_text(line)
+    if "gravscope " in line:
+        from gravscope.cli.called import as_called  # noqa: PLC0415 (only where there is something to be typed)
+
+        line = as_called(line)
     print(f"gravscope: {one_line(line)}", file=sys.stderr)
 
 

@@ -15,6 +15,7 @@ from gravscope.cli import (
     config,
     doctor,
     guard,
+    help_,
     limit,
     logs,
     make_include,
@@ -28,6 +29,7 @@ from gravscope.cli import (
     units,
     wait,
 )
+from gravscope.cli.overview import Commands, OneCommand
 
 Function = Callable[..., Any]
 # by their names, in the order of the help
@@ -48,16 +50,19 @@ COMMANDS: dict[str, Function] = {
     "doctor": doctor.doctor,
     "make-include": make_include.make_include,
     "completion": completion.completion,
+    "help": help_.help_,
 }
 
 app = typer.Typer(
     name="gravscope",
+    cls=Commands,
     help="Launch heavy jobs so that none can take the terminal or the machine down, and know what became of each.",
-    no_args_is_help=False,
+    no_args_is_help=True,
     add_completion=False,  # `gravscope completion` is ours, and quicker
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="To begin: gravscope run -n NAME -- COMMAND. More of one command: gravscope help COMMAND.",
 )
 
 
@@ -70,10 +75,16 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def _root(
     version: bool = typer.Option(
-        False, "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        False, "--version", "-V", callback=_print_version, is_eager=True, help="Print the version and exit."
     ),
 ) -> None:
     del version  # its callback has done the work
+
+
+@app.command("version", hidden=True)
+def _version() -> None:
+    """What others call --version."""
+    _print_version(True)
 
 
 def add(to: typer.Typer, name: str, command: Function) -> None:
@@ -83,7 +94,7 @@ def add(to: typer.Typer, name: str, command: Function) -> None:
     command.__annotations__ = get_type_hints(command, globalns=names, include_extras=True)
     # what follows the first word of COMMAND is the command's own, dashes or not
     of_a_command = {"allow_interspersed_args": False} if "command" in command.__annotations__ else {}
-    to.command(name, context_settings=of_a_command)(command)
+    to.command(name, cls=OneCommand, context_settings=of_a_command)(command)
 
 
 for _name, _command in COMMANDS.items():

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import typer
 
 # what an argument or the value of an option is, by the word that stands for it in the help
 JOBS, NAMES, FILES, FOLDERS, COMMAND = "JOB", "NAME", "FILE", "DIR", "COMMAND"
+# the jobs that a command can do something with, where that is not all of them
+_LIVE = frozenset({"cancel", "wait", "limit", "pause", "resume"})
+_ENDED = frozenset({"rerun", "prune"})
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,13 @@ class Value:
     choices: tuple[str, ...] = ()
     required: bool = True
     repeated: bool = False
+    which: str = ""
+    """Of jobs, or of names of jobs: what they are asked for by (`gravscope.cli.complete`)."""
+
+    @property
+    def launches(self) -> bool:
+        """True for the command that a job is to run, whose words are its own; one of ours is one of the choices."""
+        return self.metavar == COMMAND and not self.choices
 
 
 @dataclass(frozen=True)
@@ -50,7 +60,17 @@ class Command:
 
 def read(app: typer.Typer) -> Command:
     """The whole command line. What is hidden from the help is left out."""
-    return _command(typer.main.get_command(app), ())
+    root = _command(typer.main.get_command(app), ())
+    return replace(root, commands=tuple(_with_choices(each, root) for each in root.commands))
+
+
+def _with_choices(command: Command, root: Command) -> Command:
+    """Of `help`, the argument is one of the commands."""
+    if command.words != ("help",):
+        return command
+    names = tuple(each.words[-1] for each in root.commands)
+    ((value, text),) = command.arguments
+    return replace(command, arguments=((replace(value, choices=names), text),))
 
 
 def _command(found: Any, words: tuple[str, ...]) -> Command:  # noqa: ANN401 (Typer keeps its own Click to itself)
@@ -61,7 +81,11 @@ def _command(found: Any, words: tuple[str, ...]) -> Command:  # noqa: ANN401 (Ty
         words=words,
         help=_sentence(found.help),
         options=(*map(_option, options), Option(_long_first(names), "Say what there is to type, and exit.")),
-        arguments=tuple((_value(each), _sentence(each.help)) for each in shown if each.param_type_name == "argument"),
+        arguments=tuple(
+            (_of_jobs(_value(each), words), _sentence(each.help))
+            for each in shown
+            if each.param_type_name == "argument"
+        ),
         commands=tuple(
             _command(each, (*words, name)) for name, each in getattr(found, "commands", {}).items() if not each.hidden
         ),
@@ -69,18 +93,29 @@ def _command(found: Any, words: tuple[str, ...]) -> Command:  # noqa: ANN401 (Ty
 
 
 def _option(found: Any) -> Option:  # noqa: ANN401
-    return Option(_long_first(found.opts), _sentence(found.help), None if found.is_flag else _value(found))
+    names = (*_long_first(found.opts), *found.secondary_opts)
+    return Option(names, _sentence(found.help), None if found.is_flag else _value(found))
 
 
 def _value(found: Any) -> Value:  # noqa: ANN401
     choices = tuple(map(str, getattr(found.type, "choices", ())))
     metavar = found.metavar or ("N" if "INT" in found.type.name.upper() else found.name.upper())
+    metavar = metavar.strip("[]").removesuffix("...")
     return Value(
-        metavar=metavar.strip("[]").removesuffix("..."),
+        metavar=metavar,
+        which="names" if metavar == NAMES else "",
         choices=choices,
         required=found.required,
         repeated=getattr(found, "multiple", False) or found.nargs != 1,
     )
+
+
+def _of_jobs(value: Value, words: tuple[str, ...]) -> Value:
+    """The argument of a command, with which of the jobs it is for."""
+    kind = "live" if _LIVE & {*words} else "ended" if _ENDED & {*words} else "jobs"
+    if value.metavar == JOBS:
+        return replace(value, which=kind)
+    return replace(value, which="ended-names" if kind == "ended" else "names") if value.metavar == NAMES else value
 
 
 def _long_first(names: Any) -> tuple[str, ...]:  # noqa: ANN401

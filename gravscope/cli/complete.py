@@ -10,7 +10,7 @@ import os
 import re
 
 from gravscope.base.errors import GravscopeError
-from gravscope.records.ids import name_of, order_of
+from gravscope.records.ids import is_id, name_of, normal, order_of
 from gravscope.settings.project import here
 
 # jobs that have ended are offered by their ids too, the last ones, and all of a name that has been typed already
@@ -20,20 +20,31 @@ _PLAIN = re.compile(r"[A-Za-z0-9_.-]+", re.ASCII)
 
 
 def complete(kind: str, prefix: str) -> list[str]:
-    """Lines of a word, a tab, and what it is: `names` of jobs, or their names and ids (`jobs`), those of live jobs
-    first, newest first. Empty for whatever goes wrong: nothing is to be said at a prompt."""
+    """Lines of a word, a tab, and what it is: names of jobs (`names`, `ended-names`), or their names and ids (`jobs`,
+    `live`, `ended`), those of live jobs first, newest first. Empty for whatever goes wrong: nothing is to be said at a
+    prompt."""
     try:
         files = os.listdir(here().jobs_dir)  # noqa: PTH208 (100,000 names)
     except (OSError, GravscopeError):
         return []
     locked = {name.removesuffix(".lock") for name in files if name.endswith(".lock")}
     records = (name.removesuffix(".json") for name in files if name.endswith(".json"))
-    ids = sorted((job_id for job_id in records if _PLAIN.fullmatch(job_id)), key=order_of, reverse=True)
+    ids = sorted((each for each in records if _PLAIN.fullmatch(each) or is_id(each)), key=order_of, reverse=True)
+    prefix = normal(prefix)
     live, ended = [each for each in ids if each in locked], [each for each in ids if each not in locked]
+    if kind in ("live", "ended"):
+        # a name means its newest job, which may be another than these
+        named = {name_of(job_id): job_id for job_id in reversed(ids)}
+        live, ended = (live, []) if kind == "live" else ([], ended)
+    elif kind == "ended-names":
+        named, live = {}, []
+    else:
+        named = {}
     found: dict[str, str] = {}
     for number, job_id in enumerate([*live, *ended], start=-len(live)):
         name, what = name_of(job_id), "live" if number < 0 else "ended"
-        found.setdefault(name, what)
-        if kind == "jobs" and (number < RECENT or prefix.startswith(name)):
+        if named.get(name, job_id) == job_id:
+            found.setdefault(name, what)
+        if not kind.endswith("names") and (number < RECENT or prefix.startswith(name)):
             found.setdefault(job_id, what)
     return [f"{word}\t{what}" for word, what in found.items() if word.startswith(prefix)]

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from gravscope.cli.command_tree import COMMAND, FILES, FOLDERS, JOBS, NAMES, Command, Option, Value, read
+from gravscope.cli.command_tree import COMMAND, FILES, FOLDERS, Command, Option, Value, read
 from gravscope.cli.output import print_json
 
 SHELLS = Path(__file__).parent / "shells"
@@ -31,7 +31,7 @@ def completion(
     shell: Annotated[Shell, typer.Argument(metavar="SHELL", help="bash, zsh or fish.")],
     json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> None:
-    """Print what makes a shell complete commands, options, and names and ids of jobs, live ones first."""
+    """Print the completion script for a shell. It knows commands, options, and names and ids of jobs."""
     from gravscope.cli.app import app  # noqa: PLC0415 (which has this very command)
 
     text = script(shell, read(app))
@@ -54,7 +54,7 @@ def _quoted(text: str) -> str:
 
 # bash
 
-_BASH = {JOBS: "@jobs", NAMES: "@names", FILES: "@files", FOLDERS: "@folders", COMMAND: "@command"}
+_BASH = {FILES: "@files", FOLDERS: "@folders", COMMAND: "@command"}
 
 
 def _bash(root: Command) -> dict[str, list[str]]:
@@ -79,12 +79,14 @@ def _bash_row(command: Command) -> str:
 
 
 def _bash_kind(value: Value) -> str:
+    if value.which:
+        return f"@ask:{value.which}"
     return "|".join(value.choices) or _BASH.get(value.metavar, "@nothing")
 
 
 # zsh
 
-_ZSH = {JOBS: "{_gravscope_ask jobs}", NAMES: "{_gravscope_ask names}", FILES: "_files", FOLDERS: "_files -/"}
+_ZSH = {FILES: "_files", FOLDERS: "_files -/"}
 
 
 def _zsh(root: Command) -> dict[str, list[str]]:
@@ -145,7 +147,7 @@ def _zsh_option(option: Option) -> Iterator[str]:
 
 def _zsh_arguments(command: Command) -> Iterator[str]:
     for number, (value, _) in enumerate(command.arguments, 1):
-        if value.metavar == COMMAND:
+        if value.launches:
             # nothing behind it is an option of ours
             yield from ("'(-)1:command:_command_names -e'", "'*::words:_normal'")
         else:
@@ -154,14 +156,14 @@ def _zsh_arguments(command: Command) -> Iterator[str]:
 
 
 def _zsh_action(value: Value) -> str:
+    if value.which:
+        return f"{{_gravscope_ask {value.which}}}"
     return f"({' '.join(value.choices)})" if value.choices else _ZSH.get(value.metavar, " ")
 
 
 # fish
 
 _FISH = {
-    JOBS: "-x -k -a '(__gravscope_ask jobs)'",
-    NAMES: "-x -k -a '(__gravscope_ask names)'",
     FILES: "-r -F",
     FOLDERS: "-x -a '(__fish_complete_directories)'",
     COMMAND: "-a '(__fish_complete_command)' -F",
@@ -184,7 +186,7 @@ def _fish(root: Command) -> dict[str, list[str]]:
 
 
 def _launches(command: Command) -> bool:
-    return any(value.metavar == COMMAND for value, _ in command.arguments)
+    return any(value.launches for value, _ in command.arguments)
 
 
 def _fish_lines(command: Command) -> Iterator[str]:
@@ -203,4 +205,6 @@ def _fish_lines(command: Command) -> Iterator[str]:
 
 
 def _fish_value(value: Value) -> str:
+    if value.which:
+        return f"-x -k -a '(__gravscope_ask {value.which})'"
     return f"-x -a {_quoted(' '.join(value.choices))}" if value.choices else _FISH.get(value.metavar, "-x")

@@ -21,8 +21,8 @@ if TYPE_CHECKING:  # for the annotations, which stay text until Typer wants them
     import typer
 
 _HEAD = ("KEY", "VALUE", "FROM")
-# columns of a table between two of its own, and of a value that is not long
-_GAP, _USUAL = 2, 10
+# columns of a table between two of its own, and the least that a value or a place has
+_GAP, _LEAST = 2, 10
 
 
 def config(
@@ -31,9 +31,10 @@ def config(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> None:
-    """Show each setting: its value, and the file, variable or default that it comes from."""
+    """Show each setting, its value, and where that comes from. That is a file, a variable, or built in."""
     project = here()
-    found = project.settings_for(None if name is None else check_name(name))
+    name = None if name is None else check_name(name)
+    found = project.settings_for(name)
     of_jobs = {} if name is not None else _of_jobs(project)
     if json:
         print_json(as_json(project, found, of_jobs, name))
@@ -126,17 +127,27 @@ def _where(project: Project, key: str, source: Source) -> str:
 
 
 def table(rows: list[tuple[str, str, str]], most: int) -> list[str]:
-    """The rows as lines of at most `most` columns. Keys stay whole; in a line that is too long the value gives way, and
-    then the place, at its front."""
-    keys = min(max(columns(key) for key, _, _ in rows), most // 2)
+    """The rows as lines of at most `most` columns, each cell below the head of its column. Keys stay whole; of values
+    and places as little is cut as can be, of a path its front."""
+    cells = [_HEAD, *(row for row in rows if row[2])]
+    keys = min(max(columns(key) for key, _, _ in [*cells, *rows]), most // 2)
+    room = most - keys - 2 * _GAP
+    sizes = [(columns(value), columns(place)) for _, value, place in cells]
+    longest, furthest = max(value for value, _ in sizes), max(place for _, place in sizes)
+    choices = range(min(_LEAST, longest), room - min(_LEAST, furthest) + 1)
+    best = min(choices, key=lambda at: (_cut_off(sizes, at, room - at), abs(room - 2 * at)), default=_LEAST)
+    values = min(longest, best)
+    places = min(furthest, max(_LEAST, room - values))
     lines = []
     for key, value, place in [_HEAD, *rows]:
         if not place:
             lines.append(cut(key, most).rstrip())  # a heading
             continue
-        room = most - keys - 2 * _GAP
-        places = min(columns(place), max(room // 2, room - columns(value)))
-        values = min(max(columns(value), _USUAL), room - places)
-        cells = [cut(key, keys), cut(value, values, front=value.startswith("/")), cut(place, places, front=True)]
-        lines.append((" " * _GAP).join(cells).rstrip())
+        line = [cut(key, keys), cut(value, values, front=value.startswith("/")), cut(place, places, front=True)]
+        lines.append((" " * _GAP).join(line).rstrip())
     return lines
+
+
+def _cut_off(sizes: list[tuple[int, int]], values: int, places: int) -> int:
+    """How many columns of values and places of these sizes are not seen where they have so much room."""
+    return sum(max(0, value - values) + max(0, place - places) for value, place in sizes)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-import shlex
+import sys
 from typing import Any
 
 from gravscope.actions.doctor.doctor import Diagnosis
 from gravscope.actions.doctor.doctor import doctor as diagnose
 from gravscope.actions.doctor.fix import fix as mend
 from gravscope.actions.doctor.lines import Check
-from gravscope.actions.units import package_data
 from gravscope.base.errors import UnsupportedError
 from gravscope.cli import note
-from gravscope.cli.output import print_json
+from gravscope.cli.called import NAME, as_called
+from gravscope.cli.output import GREEN, RED, YELLOW, coloured, is_coloured, print_json
 from gravscope.settings.project import here
 
 TYPE_CHECKING = False
@@ -22,7 +22,8 @@ if TYPE_CHECKING:  # for the annotations, which stay text until Typer wants them
 
     import typer
 
-NAME_WIDTH = 12
+STATUS_WIDTH, NAME_WIDTH = 5, 12
+COLOURS = {"ok": GREEN, "warn": YELLOW, "fail": RED}
 
 
 def doctor(
@@ -35,7 +36,7 @@ def doctor(
     """Find out by doing what this machine can do for jobs. Exit status 5 where no scope is to be had."""
     project = here()
     done = mend(project, os.environ) if fix else None
-    found = diagnose(project, os.environ, shlex.join(package_data.program()), oom=oom)
+    found = diagnose(project, os.environ, NAME, oom=oom)
     if json:
         print_json(as_json(found, done))
     else:
@@ -43,26 +44,41 @@ def doctor(
             note(f"fix: {line}")
         if done == []:
             note("fix: nothing that could be mended without privileges")
-        print("\n".join(in_words(found)))
+        print("\n".join(in_words(found, colour=is_coloured(sys.stdout))))
     return 0 if found.scope_works else UnsupportedError.exit_code
 
 
 def as_json(found: Diagnosis, done: list[str] | None) -> dict[str, Any]:
     """All of it; `fixed` only where --fix was given."""
     checks = [
-        {"name": check.name, "status": check.status, "found": check.found, "type": check.type} for check in found.checks
+        {
+            "name": check.name,
+            "status": check.status,
+            "found": check.found,
+            "type": check.type and as_called(check.type),
+            "because": check.because,
+        }
+        for check in found.checks
     ]
     return {"scope_works": found.scope_works, "checks": checks, **({} if done is None else {"fixed": done})}
 
 
-def in_words(found: Diagnosis) -> list[str]:
-    """A line for each check, and one for what they come to."""
-    return [*(_line(check) for check in found.checks), "", _verdict(found)]
+def in_words(found: Diagnosis, *, colour: bool = False) -> list[str]:
+    """A line for each check, with what needs it where that fails for it, and one for what they come to."""
+    lines = []
+    for check in found.checks:
+        if check.because is None:
+            lines.append(_line(check, colour=colour))
+            needing = [other.name for other in found.checks if other.because == check.name]
+            if needing:
+                lines.append(f"{'':<{STATUS_WIDTH + NAME_WIDTH + 2}}needed by: {', '.join(needing)}")
+    return [*lines, "", _verdict(found)]
 
 
-def _line(check: Check) -> str:
-    what_to_type = f"; type: {check.type}" if check.type else ""
-    return f"{check.status:<5} {check.name:<{NAME_WIDTH}} {check.found}{what_to_type}"
+def _line(check: Check, *, colour: bool) -> str:
+    what_to_type = f"; type: {as_called(check.type)}" if check.type else ""
+    status = coloured(check.status, COLOURS[check.status], on=colour) + " " * (STATUS_WIDTH - len(check.status))
+    return f"{status} {check.name:<{NAME_WIDTH}} {check.found}{what_to_type}"
 
 
 def _verdict(found: Diagnosis) -> str:

@@ -6,6 +6,7 @@ import os
 
 from gravscope.actions.control.limit import limit as change
 from gravscope.actions.launch.spec import TypedLimits, make_limits
+from gravscope.cli import one_line
 from gravscope.cli.output import print_json, public, store_here
 
 TYPE_CHECKING = False
@@ -15,6 +16,8 @@ if TYPE_CHECKING:  # for the annotations, which stay text until Typer wants them
     import typer
 
     from gravscope.cli.options import CpuQuota, CpuWeight, IoWeight, Job, Json, MemHigh, MemMax, SwapMax, TasksMax
+    from gravscope.records.model import JobRecord
+    from gravscope.records.spec import Limits
 
 
 def limit(
@@ -33,4 +36,18 @@ def limit(
     store = store_here()
     limits = make_limits(TypedLimits(mem_high, mem_max, swap_max, cpu_quota, cpu_weight, io_weight, tasks_max))
     record = change(store, store.find(job), limits, os.environ, force=force)
-    print_json(public(record)) if json else print(f"{record.id}: {record.state}, limits held by: {record.enforcement}")
+    print_json(public(record)) if json else print(one_line(_in_words(record, limits)))
+
+
+def _in_words(record: JobRecord, changed: Limits) -> str:
+    """The limits that are new, and who holds them."""
+    from gravscope.cli.show import limits_in_words  # noqa: PLC0415 (not for --json)
+
+    if not record.live:  # perhaps of this very limit
+        return f"{record.id}: {record.state}: {record.reason}"
+    held = record.effective or {}
+    names = [name for name, limit in changed.as_dict().items() if limit is not None]
+    by = "the kernel" if all(held.get(name) is not None for name in names) else "nobody"
+    if by == "nobody" and record.enforcement == "watch" and changed.mem_max is not None:
+        by = "gravscope's watch"
+    return f"{record.id}: {', '.join(limits_in_words(changed))} from now on, held by {by}"

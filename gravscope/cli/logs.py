@@ -31,7 +31,9 @@ if TYPE_CHECKING:  # for the annotations, which stay text until Typer wants them
 def logs(
     job: Job,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Show what is added, until the job ends.")] = False,
-    lines: Annotated[int | None, typer.Option("--lines", "-n", min=0, help="Only the last N lines.")] = None,
+    lines: Annotated[
+        int | None, typer.Option("--lines", "-n", metavar="N", min=0, help="Only the last N lines.")
+    ] = None,
     journal: Annotated[bool, typer.Option("--journal", help="Hand over to journalctl.")] = False,
     json: Annotated[bool, typer.Option("--json", help="The log as a JSON string.")] = False,
 ) -> None:
@@ -48,13 +50,27 @@ def logs(
         text = b"".join(read_log(record, lines)).decode("utf-8", "backslashreplace")
         print_json({"id": record.id, "log_file": record.log_file, "text": text})
     else:
+        shown = False
         for block in read_log(record, lines):
             sys.stdout.buffer.write(block)
+            shown = True
+        if not shown and lines != 0:
+            _tell_empty(record)
+
+
+def _tell_empty(record: JobRecord) -> None:
+    """Why nothing is shown."""
+    if record.state == "never-started":
+        note(f"{record.id} never started, so it wrote nothing: {record.reason}")
+    else:
+        note(f"{record.id}: {'the log is empty so far' if record.live else 'the job wrote nothing'}")
 
 
 def _follow(store: Store, job_id: str, lines: int | None) -> None:
-    """Whoever sits at a terminal is told how the job ended, or that Ctrl-C has not ended it."""
+    """Whoever sits at a terminal is told how the job ended, or that Ctrl-C has not ended it, and why nothing comes."""
     try:
+        if sys.stderr.isatty() and not any(read_log(look(store, job_id))):
+            _tell_empty(look(store, job_id))
         show_growing(store, job_id, lines)
     except KeyboardInterrupt:
         if sys.stderr.isatty() and look(store, job_id).live:

@@ -13,6 +13,6 @@ if TYPE_CHECKING:  # for the annotations, which stay text until Typer wants them
 
 
 def make_include(json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False) -> None:
-    """Print the path of the Make include: in a Makefile, include $(shell gravscope make-include)."""
+    """Print the path of the include file for Makefiles. There: include $(shell gravscope make-include)"""
     path = str(package_data.path_of("gravscope.mk"))
     print_json({"path": path}) if json else print(path)

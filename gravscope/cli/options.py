@@ -19,16 +19,18 @@ SwapMax = Annotated[
     str | None, typer.Option(metavar="SIZE", help="Swap that it may use [default: none with --mem-max alone].")
 ]
 CpuQuota = Annotated[str | None, typer.Option(metavar="PERCENT", help="CPU time, in percent of one core (150%).")]
-CpuWeight = Annotated[int | None, typer.Option(min=1, max=10000, help="Share of CPU among jobs (100 is usual).")]
-IoWeight = Annotated[int | None, typer.Option(min=1, max=10000, help="Share of disk time among jobs.")]
+CpuWeight = Annotated[
+    int | None, typer.Option(metavar="N", min=1, max=10000, help="Share of CPU among jobs (100 is usual).")
+]
+IoWeight = Annotated[int | None, typer.Option(metavar="N", min=1, max=10000, help="Share of disk time among jobs.")]
 TasksMax = Annotated[str | None, typer.Option(metavar="N", help="Processes and threads that it may have.")]
 
 Job = Annotated[str, typer.Argument(metavar="JOB", help="Id, the beginning of one, or a name.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the record as JSON.")]
 
 # of `run` and `rerun`
-EnvFile = Annotated[str | None, typer.Option(metavar="FILE", help="A file of variables, one K=V a line.")]
-Timeout = Annotated[str | None, typer.Option(metavar="TIME", help="End it after this long (2h, 90m).")]
+EnvFile = Annotated[str | None, typer.Option(metavar="FILE", help="A file of variables, one NAME=VALUE a line.")]
+Timeout = Annotated[str | None, typer.Option(metavar="DURATION", help="End it after this long (2h, 90m).")]
 Unique = Annotated[bool, typer.Option("--unique", help="Refuse if a job of that name still runs.")]
 Notify = Annotated[
     bool, typer.Option("--notify", help="When it has ended, tell whom notify.* names, or else the desktop.")

@@ -12,7 +12,7 @@ from gravscope.records.model import JobRecord
 from gravscope.records.store import Store
 from gravscope.settings.project import here
 
-WIDTH = 80
+WIDTH, HEIGHT = 80, 24
 RED, GREEN, YELLOW = 31, 32, 33
 # JSON lets these control characters be, of which some are commands to a terminal (ECMA-48, C1)
 _CONTROLS = {code: f"\\u{code:04x}" for code in range(0x7F, 0xA0)}
@@ -38,11 +38,17 @@ def _as_text(value: Any) -> Any:  # noqa: ANN401 (JSON holds anything)
 
 def width() -> int:
     """Columns that a line may have: the terminal's, 80 where there is none."""
+    return size()[0]
+
+
+def size() -> tuple[int, int]:
+    """Columns and lines of the terminal, 80 and 24 where there is none."""
     if not sys.stdout.isatty():
-        return WIDTH
+        return WIDTH, HEIGHT
     import shutil  # noqa: PLC0415 (2 ms)
 
-    return shutil.get_terminal_size((WIDTH, 24)).columns
+    found = shutil.get_terminal_size((WIDTH, HEIGHT))
+    return found.columns, found.lines
 
 
 def columns(text: str) -> int:

@@ -7,6 +7,7 @@ from gravscope.actions.keep.prune import Pruned
 from gravscope.base.errors import UsageError
 from gravscope.base.quantity import format_size, parse_duration
 from gravscope.cli import complain, note
+from gravscope.cli.called import as_called
 from gravscope.cli.output import print_json
 from gravscope.records.store import Store
 from gravscope.settings.project import here
@@ -23,7 +24,7 @@ def prune(
         list[str] | None, typer.Argument(metavar="NAME...", help="Only jobs of these names [default: all].")
     ] = None,
     older_than: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Those that ended at least this long ago (30d, 12h).")
+        str | None, typer.Option(metavar="DURATION", help="Those that ended at least this long ago (30d, 12h).")
     ] = None,
     keep: Annotated[
         int | None, typer.Option(metavar="N", min=0, help="Keep the newest N of each name, however old they are.")
@@ -31,7 +32,7 @@ def prune(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would be removed.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> int:
-    """Remove jobs that have ended, records and logs together, and say how much that freed."""
+    """Remove jobs that have ended, records and logs. Says how much that freed."""
     project = here()
     seconds = None if older_than is None else parse_duration(older_than, "--older-than")
     if older_than is not None and seconds is None:
@@ -41,7 +42,7 @@ def prune(
     if json:
         print_json(_as_json(done, dry_run=dry_run))
     else:
-        print("\n".join(_in_words(done, dry_run=dry_run)))
+        print("\n".join(_in_words(done, dry_run=dry_run) or [as_called(_nothing(done, which, older_than))]))
     for text in done.notes:
         note(text)
     for error in done.errors:
@@ -61,12 +62,26 @@ def _as_json(done: Pruned, *, dry_run: bool) -> dict[str, object]:
 
 
 def _in_words(done: Pruned, *, dry_run: bool) -> list[str]:
-    """A line for all; in a dry run, one for each job before it."""
+    """A line for all; in a dry run, one for each job before it. None where there is nothing to remove."""
     lines = [f"{format_size(gone.size):>5}  {gone.job_id}" for gone in done.jobs] if dry_run else []
     jobs = "1 job" if len(done.jobs) == 1 else f"{len(done.jobs)} jobs"
     verb = "would free" if dry_run else "freed"
-    lines.append(f"{verb} {format_size(done.size)} ({done.size} bytes) of {jobs}")
+    if done.jobs:
+        lines.append(f"{verb} {format_size(done.size)} ({done.size} bytes) of {jobs}")
     if done.orphans:
         which = "1 id" if len(done.orphans) == 1 else f"{len(done.orphans)} ids"
         lines.append(f"{'would remove' if dry_run else 'removed'} what was left of {which} without a record")
     return lines
+
+
+def _nothing(done: Pruned, which: action.Which, older_than: str | None) -> str:
+    """That nothing is to be removed, why, and where to look."""
+    jobs = "the one job that has ended" if done.ended == 1 else f"the {done.ended} jobs that have ended"
+    if not done.ended:
+        why = "no job has ended"
+    elif older_than is None:
+        why = f"no name has more than {which.keep} of {jobs}"
+    else:
+        beyond = f" and is not of the newest {which.keep} of its name" if which.keep is not None else ""
+        why = f"none of {jobs} did so {older_than.strip()} ago{beyond}"
+    return f"nothing to remove: {why}; all: gravscope status -a"

@@ -49,7 +49,7 @@ def rerun(
     tasks_max: TasksMax = None,
     env: Annotated[
         list[str] | None,
-        typer.Option("--env", "-e", metavar="K=V", help="A variable more, or another value; may be repeated."),
+        typer.Option("--env", "-e", metavar="NAME=VALUE", help="A variable more, or another value; may be repeated."),
     ] = None,
     env_file: EnvFile = None,
     cwd: Annotated[str | None, typer.Option(metavar="DIR", help="Another working directory.")] = None,
@@ -58,12 +58,16 @@ def rerun(
         typer.Option(help="scope: a systemd user scope; session: setsid and nohup; auto: whichever there is."),
     ] = None,
     timeout: Timeout = None,
-    grace: Annotated[str | None, typer.Option(metavar="TIME", help="Time between SIGTERM and SIGKILL.")] = None,
+    grace: Annotated[str | None, typer.Option(metavar="DURATION", help="Time between SIGTERM and SIGKILL.")] = None,
     oom_policy: Annotated[
         Policy | None, typer.Option(help="At its memory limit, kill the whole job, or one process and continue.")
     ] = None,
-    no_memsafe: Annotated[
-        bool | None, typer.Option("--no-memsafe/--memsafe", help="Without OMP_NUM_THREADS=1 and the like, or with.")
+    memsafe: Annotated[
+        bool | None,
+        typer.Option(
+            "--memsafe/--no-memsafe",
+            help="Numerical libraries get one thread, to save memory (OMP_NUM_THREADS=1 and the like), or not.",
+        ),
     ] = None,
     unique: Unique = False,
     notify: Notify = False,
@@ -73,7 +77,7 @@ def rerun(
     dry_run: DryRun = False,
     json: Json = False,
 ) -> int:
-    """Start a job that has ended once more: same command, directory, variables and limits, with changes on top."""
+    """Start an ended job once more, with changes. Command, directory, variables and limits are else the same."""
     after = Afterwards(wait=wait_, follow=follow, fg=fg, dry_run=dry_run, json=json)
     project = here()
     store = Store(project.jobs_dir)
@@ -88,7 +92,7 @@ def rerun(
         timeout=timeout,
         grace=grace,
         oom_policy=oom_policy,
-        memsafe=None if no_memsafe is None else not no_memsafe,
+        memsafe=memsafe,
         unique=unique,
         foreground=fg,
         notify=notify,

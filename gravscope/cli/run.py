@@ -58,7 +58,7 @@ def run(
     io_weight: IoWeight = None,
     tasks_max: TasksMax = None,
     env: Annotated[
-        list[str] | None, typer.Option("--env", "-e", metavar="K=V", help="A variable; may be repeated.")
+        list[str] | None, typer.Option("--env", "-e", metavar="NAME=VALUE", help="A variable; may be repeated.")
     ] = None,
     env_file: EnvFile = None,
     cwd: Annotated[str | None, typer.Option(metavar="DIR", help="Its working directory [default: here].")] = None,
@@ -71,15 +71,18 @@ def run(
     ] = None,
     timeout: Timeout = None,
     grace: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Time between SIGTERM and SIGKILL [default: 10s].")
+        str | None, typer.Option(metavar="DURATION", help="Time between SIGTERM and SIGKILL [default: 10s].")
     ] = None,
     oom_policy: Annotated[
         Policy | None,
         typer.Option(help="At its memory limit, kill the whole job, or one process and continue [default: kill]."),
     ] = None,
-    no_memsafe: Annotated[
+    memsafe: Annotated[
         bool | None,
-        typer.Option("--no-memsafe/--memsafe", help="Without OMP_NUM_THREADS=1 and the like [default: with]."),
+        typer.Option(
+            "--memsafe/--no-memsafe",
+            help="Numerical libraries get one thread, to save memory (OMP_NUM_THREADS=1 and the like) [default: yes].",
+        ),
     ] = None,
     unique: Unique = False,
     notify: Notify = False,
@@ -89,7 +92,7 @@ def run(
     dry_run: DryRun = False,
     json: Json = False,
 ) -> int:
-    """Start a job beside this terminal, and return once its command runs. Prints the job's id."""
+    """Start a job beside this terminal, and print its id. Returns once its command runs."""
     after = Afterwards(wait=wait_, follow=follow, fg=fg, dry_run=dry_run, json=json)
     project = here()
     spec = make_spec(
@@ -105,7 +108,7 @@ def run(
             timeout=timeout,
             grace=grace,
             oom_policy=oom_policy,
-            memsafe=None if no_memsafe is None else not no_memsafe,
+            memsafe=memsafe,
             unique=unique,
             foreground=fg,
             notify=notify,
@@ -145,15 +148,35 @@ def carry_out(spec: JobSpec, project: Project, after: Afterwards) -> int:
     return 0
 
 
+# what a record's warning says of a limit that nobody holds, behind the limit's name (`gravscope.supervisor.observe`)
+_LOST = " does not hold here"
+
+
 def tell(facts: Facts) -> None:
-    """What the user should know about how the job was started, each in one line."""
-    if facts["fallback_reason"]:
-        where = "" if facts["foreground"] else ", in a session of its own"
-        note(f"without a systemd scope{where}: {facts['fallback_reason']}")
-    if facts["enforcement"] == "watch":
-        note("the kernel does not hold --mem-max here: gravscope watches the job, and kills it there")
+    """What the user should know about how the job was started: one line of where it runs and what does not hold there,
+    and one for whatever else the record warns of."""
+    lost = [warning.partition(_LOST)[0] for warning in facts["warnings"] if _LOST in warning]
+    found = place_in_words(facts, watched=facts["enforcement"] == "watch", lost=lost)
+    if found is not None:
+        note(found)
     for warning in facts["warnings"]:
-        note(warning)
+        if _LOST not in warning:
+            note(warning)
+
+
+def place_in_words(facts: Facts, *, watched: bool, lost: list[str], before: str = "") -> str | None:
+    """The one line for a job that has no scope although it should, or limits that the kernel does not hold, such as the
+    `lost` ones, which nobody holds; None where all is as it was asked for. `show` and `doctor` tell the rest."""
+    if not (facts["fallback_reason"] or watched or lost):
+        return None
+    held = ["gravscope itself watches --mem-max"] if watched else []
+    held += [f"{' and '.join(lost)} {'does' if len(lost) == 1 else 'do'} not hold"] if lost else []
+    if not held:
+        held = ["the job runs without one" if facts["foreground"] else "the job runs in a session"]
+    where = "no systemd scope here" if facts["fallback_reason"] else "without a systemd scope"
+    if facts["unit"] is not None:
+        where = "the kernel does not hold all limits here"
+    return f"{where}: {before}{', '.join(held)}; type: gravscope doctor"
 
 
 def say_how_to_follow(job_id: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import sys
@@ -10,7 +11,7 @@ from contextlib import contextmanager, suppress
 
 import msgspec
 
-from gravscope.actions.launch.dry_run import dry_run
+from gravscope.actions.launch.dry_run import Plan, dry_run
 from gravscope.actions.launch.foreground import run_in_foreground
 from gravscope.actions.launch.launch import launch, printable
 from gravscope.actions.look.wait import exit_status, wait
@@ -18,7 +19,7 @@ from gravscope.base.redact import HIDDEN
 from gravscope.cli import note
 from gravscope.cli.logs import show_growing
 from gravscope.cli.output import print_json, public
-from gravscope.cli.run import Afterwards, say_how_to_follow, tell
+from gravscope.cli.run import Afterwards, place_in_words, say_how_to_follow, tell
 from gravscope.records.model import JobRecord
 from gravscope.records.spec import JobSpec
 from gravscope.records.store import Store
@@ -28,7 +29,7 @@ from gravscope.settings.project import Project
 def carry_out(spec: JobSpec, project: Project, environ: Mapping[str, str], after: Afterwards) -> int:
     """Starts the job, does what is to follow, and returns the exit status."""
     if after.dry_run:
-        return _print_line(dry_run(spec, project, environ), json=after.json)
+        return _print_plan(dry_run(spec, project, environ), spec, json=after.json)
     if after.fg:
         return _in_foreground(spec, project, environ)
     facts = launch(spec, project, environ)
@@ -46,11 +47,31 @@ def carry_out(spec: JobSpec, project: Project, environ: Mapping[str, str], after
     return exit_status(record) if after.wait else 0
 
 
-def _print_line(line: str, *, json: bool) -> int:
-    if HIDDEN in line:
+def _print_plan(plan: Plan, spec: JobSpec, *, json: bool) -> int:
+    found = plan_in_words(plan, spec)
+    if found is not None:
+        note(found)
+    if HIDDEN in plan.line:
         note(f"what looks like a secret is shown as {HIDDEN}: put it in before you paste this")
-    print_json({"command_line": printable(line)}) if json else _print_exactly(line)
+    print_json({"command_line": printable(plan.line)}) if json else _print_exactly(plan.line)
     return 0
+
+
+def plan_in_words(plan: Plan, spec: JobSpec) -> str | None:
+    """What the line of a dry run does not show: that no limit stands in it outside of a scope, and what holds those of
+    the job. None where the line is all there is."""
+    if plan.unit is not None:
+        return None
+    asked = [f"--{name.replace('_', '-')}" for name, limit in spec.limits.as_dict().items() if _limits(limit)]
+    watched = "--mem-max" in asked
+    lost = [option for option in asked if option != "--mem-max" and not (watched and option == "--swap-max")]
+    facts = {"fallback_reason": plan.fallback_reason, "unit": None, "foreground": spec.foreground}
+    before = "nothing in this line holds a limit; of a job, " if asked else ""
+    return place_in_words(facts, watched=watched, lost=lost, before=before)
+
+
+def _limits(limit: object) -> bool:
+    return isinstance(limit, int | float) and limit != math.inf
 
 
 def _print_exactly(line: str) -> None:

@@ -12,6 +12,7 @@ from gravscope.actions.look.status import Standing, standing
 from gravscope.base.quantity import Size, format_duration, format_size
 from gravscope.base.redact import hide_in_record
 from gravscope.cli import one_line
+from gravscope.cli.called import as_called
 from gravscope.cli.output import coloured, is_coloured, print_json, store_here
 from gravscope.cli.status import as_json, colour_of, state_of
 from gravscope.records.model import JobRecord
@@ -32,7 +33,7 @@ def show(
     job: Annotated[str, typer.Argument(metavar="JOB", help="Id, the beginning of one, a name, or a record (.json).")],
     json: Annotated[bool, typer.Option("--json", help="Print the record as JSON.")] = False,
 ) -> None:
-    """Tell one job in words: what was asked, what holds, what happened and why, what to type next."""
+    """Tell in words what became of a job, and why. Also what was asked, what holds, and what to type next."""
     store, job_id = store_here().locate(job)
     found = standing(store, look(store, job_id))
     print_json(as_json(found)) if json else print(in_words(found, colour=is_coloured(sys.stdout)))
@@ -56,7 +57,7 @@ def in_words(found: Standing, *, colour: bool = False) -> str:
         ("holds", _holds(record)),
         ("progress", [in_full(found.progress)] if found.progress else []),
         ("happened", _happened(record, found.memory, found.seconds)),
-        ("next", _next(record)),
+        ("next", [as_called(line) for line in _next(record)]),
     ]
     lines = [f": {record.reason}" if record.reason else ""]
     for title, texts in paragraphs:
@@ -74,26 +75,26 @@ def _asked(record: JobRecord) -> list[str]:
         lines.append("with " + " ".join(f"{name}={value}" for name, value in record.env.items()))
     given = limits_in_words(record.limits)
     if record.timeout:
-        given.append(f"timeout {format_duration(record.timeout)}")
+        given.append(f"--timeout {format_duration(record.timeout)}")
     return [*lines, ", ".join(given) if given else "no limits"]
 
 
 def limits_in_words(limits: Limits) -> list[str]:
-    """Each limit that is set, as `memory high 6G`."""
-    sizes = [("memory high", limits.mem_high), ("memory max", limits.mem_max), ("swap max", limits.swap_max)]
+    """Each limit that is set, as it is typed: `--mem-high 6G`."""
+    sizes = [("--mem-high", limits.mem_high), ("--mem-max", limits.mem_max), ("--swap-max", limits.swap_max)]
     others = [
-        ("CPU quota", limits.cpu_quota and f"{limits.cpu_quota:g}%"),
-        ("CPU weight", limits.cpu_weight and str(limits.cpu_weight)),
-        ("IO weight", limits.io_weight and str(limits.io_weight)),
-        ("tasks max", limits.tasks_max and str(limits.tasks_max)),
+        ("--cpu-quota", limits.cpu_quota and f"{limits.cpu_quota:g}%"),
+        ("--cpu-weight", limits.cpu_weight and str(limits.cpu_weight)),
+        ("--io-weight", limits.io_weight and str(limits.io_weight)),
+        ("--tasks-max", limits.tasks_max and str(limits.tasks_max)),
     ]
     given = [_amount(name, size) for name, size in sizes if size is not None]
     return given + [f"{name} {value}" for name, value in others if value]
 
 
 def _amount(name: str, size: Size) -> str:
-    """`memory high 6G`; a job that has no swap at all mostly never asked about it, and is told so in words."""
-    return "no swap" if (name, size) == ("swap max", 0) else f"{name} {format_size(size)}"
+    """`--mem-high 6G`; a job that has no swap at all mostly never asked about it, and is told so in words."""
+    return "no swap" if (name, size) == ("--swap-max", 0) else f"{name} {format_size(size)}"
 
 
 def _holds(record: JobRecord) -> list[str]:
@@ -107,11 +108,11 @@ def _holds(record: JobRecord) -> list[str]:
         lines.append(f"in the foreground of {record.terminal}" if record.terminal else "in the foreground")
     if record.enforcement == "kernel":
         held = record.effective or {}
-        names = [("mem_high", "memory high"), ("mem_max", "memory max"), ("swap_max", "swap max")]
+        names = [("mem_high", "--mem-high"), ("mem_max", "--mem-max"), ("swap_max", "--swap-max")]
         parts = [_amount(title, int(held[name] or 0)) for name, title in names if isinstance(held.get(name), int)]
         lines.append(f"the kernel holds {', '.join(parts)}")
     elif record.enforcement == "watch":
-        lines.append("the kernel holds no memory limit: gravscope's watch kills the job at memory max")
+        lines.append("the kernel holds no memory limit: gravscope watches the job, and kills it above --mem-max")
     else:
         lines.append("nobody holds a memory limit")
     return [*lines, *record.warnings]
@@ -191,7 +192,7 @@ def _next_of_ended(record: JobRecord) -> list[str]:
     if record.state == "never-started":
         return [f"{again}    # once what is said above is mended"]
     if record.state == "timed-out":
-        return [logs, f"{again} --timeout TIME    # to give it longer"]
+        return [logs, f"{again} --timeout DURATION    # to give it longer"]
     return [logs] if record.state == "succeeded" else [logs, again]
 
 

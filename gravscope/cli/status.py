@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from gravscope.actions.look.settle import UNSUPERVISED
-from gravscope.actions.look.status import UNWRITTEN, Standing
+from gravscope.actions.look.status import UNWRITTEN, Overview, Standing, overview
 from gravscope.actions.look.status import status as status_of
 from gravscope.actions.look.watch import changes
 from gravscope.actions.look.watch import watch as watch_jobs
@@ -15,6 +15,7 @@ from gravscope.base.errors import GravscopeError, UsageError
 from gravscope.base.quantity import format_duration, format_size
 from gravscope.base.redact import hide_in_text
 from gravscope.cli import complain, note, one_line
+from gravscope.cli.called import as_called
 from gravscope.cli.output import (
     GREEN,
     RED,
@@ -22,12 +23,14 @@ from gravscope.cli.output import (
     coloured,
     columns,
     cut,
+    has_escapes,
     is_coloured,
     print_json,
     public,
     store_here,
     width,
 )
+from gravscope.cli.redraw import Drawing
 from gravscope.records.model import JobRecord
 from gravscope.records.progress import Progress
 from gravscope.records.store import Store
@@ -39,39 +42,63 @@ if TYPE_CHECKING:  # for the annotations, which stay text until Typer wants them
 
     import typer
 
+# cells of the bar
 BAR = 5
 _HEAD = ("NAME", "STATE", "MEMORY", "", "TIME", "EXIT", "ID")
-_EXIT, _ID = 5, 6
+_NAME, _STATE, _MEMORY, _BAR, _TIME, _EXIT, _ID = range(len(_HEAD))
+# columns: of an id that is longer the end is enough, which `gravscope.records.store` takes for it; and the least of others
+_LONG_ID, _SHORT_NAME, _SHORT_ID = 40, 8, 17
 
 
 def status(
     jobs: Annotated[list[str] | None, typer.Argument(metavar="JOB...", help="Only these.")] = None,
-    everything: Annotated[bool, typer.Option("--all", "-a", help="All jobs, not only the last 20.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", "-a", help="All jobs, also those that never started, not only the last 20.")
+    ] = False,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Go on: redraw, or in a pipe a line a change.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the records as JSON.")] = False,
 ) -> int:
     """List jobs: live ones on top, newest first. MEMORY is now/limit of a live job, peak/limit of an ended one; DONE is
     how far one is that says so, and the time that is left."""
     store = store_here()
+    wanted = [store.find(job) for job in jobs or []]
     if watch:
         if json or everything:
             raise UsageError("--watch goes with neither --json nor --all")
-        return _watch(store, [store.find(job) for job in jobs or []])
-    found = status_of(store, [store.find(job) for job in jobs or []], everything=everything)
+        return _watch(store, wanted)
+    if json or wanted or everything:
+        found = status_of(store, wanted, everything=everything)
+        seen = Overview(found, len(found))
+    else:
+        seen = overview(store)
     if json:
-        print_json([as_json(item) for item in found])
-        return _exit_status(found) if jobs else 0
-    standings = [item for item in found if isinstance(item, Standing)]
+        print_json([as_json(item) for item in seen.found])
+    else:
+        _print(store, seen)
+    return _exit_status(seen.found) if jobs else 0
+
+
+def _print(store: Store, seen: Overview) -> None:
+    standings = [item for item in seen.found if isinstance(item, Standing)]
     if standings:
         print(table(standings, width(), colour=is_coloured(sys.stdout)))
-    elif not found:
+    elif not seen.found:
         _tell_none(store)
-    for item in found:
+    if (others := of_the_others(seen)) is not None:
+        print(as_called(others))
+    for item in seen.found:
         if isinstance(item, GravscopeError):
             complain(str(item))
         elif UNWRITTEN in item.record.warnings:
             note(f"{item.record.id}: {UNWRITTEN}; type: df {store.jobs_dir}")
-    return _exit_status(found) if jobs else 0
+
+
+def of_the_others(seen: Overview) -> str | None:
+    """That there are more jobs than these, and how to see them; None if there are none."""
+    if len(seen.found) >= seen.total:
+        return None
+    without = f" ({seen.never_started} never started)" if seen.never_started else ""
+    return f"{len(seen.found)} of {seen.total} jobs{without}; all: gravscope status -a"
 
 
 def _tell_none(store: Store) -> None:
@@ -92,25 +119,29 @@ def _watch(store: Store, job_ids: list[str]) -> int:
     """Redraws in place on a terminal; elsewhere prints a line for every change. Ends with the jobs that were named."""
     before: dict[str, str] = {}
     complained: set[str] = set()
-    for found in watch_jobs(store, job_ids):
-        news = changes(before, found)
-        standings = [item for item in found if isinstance(item, Standing)]
-        errors = {str(item) for item in found if isinstance(item, GravscopeError)}
-        if sys.stdout.isatty():
-            # cursor home, then each line cleared to its end, then everything below (ECMA-48 CUP, EL, ED)
-            colour = is_coloured(sys.stdout)
-            lines = table(standings, width(), colour=colour).splitlines() if standings else ["no jobs yet"]
-            lines += [cut(one_line(hide_in_text(error)), width()).rstrip() for error in sorted(errors)]
-            print("\x1b[H" + "".join(f"{line}\x1b[K\n" for line in lines) + "\x1b[J", end="", flush=True)
+    drawing = Drawing() if has_escapes(sys.stdout) else None
+    for seen in watch_jobs(store, job_ids, every_end=drawing is None):
+        standings = [item for item in seen.found if isinstance(item, Standing)]
+        errors = {str(item) for item in seen.found if isinstance(item, GravscopeError)}
+        if drawing is not None:
+            _draw(drawing, seen, standings, sorted(errors))
         else:
-            for item in news:
+            for item in changes(before, seen.found):
                 print(f"{one_line(item.record.id)}: {state_of(item.record)}", flush=True)
             for error in sorted(errors - complained):
                 complain(error)
             complained |= errors
         if job_ids and not any(item.record.live for item in standings):
-            return _exit_status(found)
+            return _exit_status(seen.found)
     return 0
+
+
+def _draw(drawing: Drawing, seen: Overview, standings: list[Standing], errors: list[str]) -> None:
+    most = width()
+    lines = table(standings, most, colour=is_coloured(sys.stdout)).splitlines() if standings else ["no jobs yet"]
+    notes = [as_called(others)] if (others := of_the_others(seen)) is not None else []
+    notes += [one_line(as_called(hide_in_text(error))) for error in errors]
+    drawing.draw(lines, [cut(line, most).rstrip() for line in notes])
 
 
 def as_json(item: Standing | GravscopeError) -> dict[str, Any]:
@@ -127,22 +158,34 @@ def table(standings: list[Standing], most: int, *, colour: bool = False) -> str:
     if any(standing.progress for standing in standings):
         head[_EXIT] = "DONE/EXIT"
     rows = [tuple(head), *(_cells(standing) for standing in standings)]
-    widths = [max(columns(row[column]) for row in rows) for column in range(len(_HEAD))]
-    gaps = len(_HEAD) - 1
-    # name and id give way, in this order: the id says the name once more
-    excess = sum(widths) + gaps - most
-    for column, least in ((0, 8), (_ID, 17)):
-        less = max(0, min(excess, widths[column] - least))
-        widths[column] -= less
-        excess -= less
+    widths = _fitted({column: max(columns(row[column]) for row in rows) for column in range(len(_HEAD))}, most)
     lines = []
     for row, standing in zip(rows, [None, *standings], strict=True):
         # of an id the end is kept, which names it as well as all of it
-        cells = [cut(cell, size, front=at == _ID) for at, (cell, size) in enumerate(zip(row, widths, strict=True))]
+        cells = {column: cut(row[column], size, front=column == _ID) for column, size in widths.items()}
         if standing is not None:
-            cells[1] = coloured(cells[1], colour_of(standing.record), on=colour)
-        lines.append(" ".join(cells).rstrip())
+            cells[_STATE] = coloured(cells[_STATE], colour_of(standing.record), on=colour)
+        lines.append(" ".join(cells.values()).rstrip())
     return "\n".join(lines)
+
+
+def _fitted(widths: dict[int, int], most: int) -> dict[int, int]:
+    """The columns that have room in a line, each with its width. The state is whole, and an id as long as can be: it is
+    what is typed, and says the name once more."""
+    widths = {column: size for column, size in widths.items() if size}
+
+    def narrow(column: int, least: int) -> None:
+        excess = sum(widths.values()) + len(widths) - 1 - most
+        if column in widths and excess > 0:
+            widths[column] -= max(0, min(excess, widths[column] - least))
+
+    narrow(_ID, _LONG_ID)
+    narrow(_NAME, _SHORT_NAME)
+    for column in (_BAR, _NAME, _TIME, _EXIT, _MEMORY):
+        if sum(widths.values()) + len(widths) - 1 > most:
+            widths.pop(column, None)
+    narrow(_ID, _SHORT_ID)
+    return widths
 
 
 def colour_of(record: JobRecord) -> int | None:

@@ -11,11 +11,15 @@ from gravscope.actions.units import units as actions
 from gravscope.actions.units.units import Outcome, Place, Standing, Status
 from gravscope.base.quantity import format_size
 from gravscope.cli import note
+from gravscope.cli.called import as_called
 from gravscope.cli.output import print_json
+from gravscope.cli.overview import Commands, OneCommand
 
 app = typer.Typer(
-    help="Unit files: a limit for all jobs together, a timer that prunes records, more controllers for users.",
+    cls=Commands,
+    help="Install unit files: a limit for all jobs, a daily prune. Also more controllers for users.",
     rich_markup_mode=None,
+    no_args_is_help=True,
 )
 
 SystemDropin = Annotated[
@@ -29,7 +33,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would be
 Json = Annotated[bool, typer.Option("--json", help="Print it as JSON.")]
 
 
-@app.command("install")
+@app.command("install", cls=OneCommand)
 def install(
     system_dropin: SystemDropin = False,
     enable_prune: Annotated[
@@ -45,7 +49,7 @@ def install(
     _tell(done, dry_run=dry_run, json=json)
 
 
-@app.command("remove")
+@app.command("remove", cls=OneCommand)
 def remove(
     system_dropin: SystemDropin = False, force: Force = False, dry_run: DryRun = False, json: Json = False
 ) -> None:
@@ -54,9 +58,9 @@ def remove(
     _tell(done, dry_run=dry_run, json=json)
 
 
-@app.command("status")
+@app.command("status", cls=OneCommand)
 def status(json: Json = False) -> None:
-    """Say how the unit files stand, and which limits hold for all jobs together."""
+    """Say how the unit files stand, and what they limit. That is all jobs together."""
     found = actions.status(os.environ)
     print_json(_status_as_json(found)) if json else print("\n".join(_status_in_words(found)))
 
@@ -134,8 +138,8 @@ def _held(found: Status) -> str:
     if found.held is None:
         return "no job was started yet, so the kernel holds none of them"
     if not isinstance(most, int):
-        return "the kernel does not hold the memory limit; type: gravscope doctor"
-    return f"the kernel holds memory max {format_size(most)}"
+        return as_called("the kernel does not hold the memory limit; type: gravscope doctor")
+    return f"the kernel holds MemoryMax {format_size(most)}"
 
 
 def add_to(root: typer.Typer) -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # for the annotations, which stay text until Typer wants them
 def wait(
     jobs: Annotated[list[str], typer.Argument(metavar="JOB...", help="Ids, beginnings of ids, or names.")],
     timeout: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Give up after this long, with exit status 124.")
+        str | None, typer.Option(metavar="DURATION", help="Give up after this long, with exit status 124.")
     ] = None,
     ready: Annotated[
         str | None, typer.Option(metavar="REGEX", help="Return when a line of the log matches, and print it.")

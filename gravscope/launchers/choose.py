@@ -58,11 +58,12 @@ def refuse_undelegated(limits: Limits, environ: Mapping[str, str]) -> None:
     }
     wanted = {option: controller for option, (limit, controller) in asked.items() if limit is not None}
     delegated = host.delegated_controllers(environ) if wanted else None
+    sudo = "sudo " if os.geteuid() != 0 else ""
     for option, controller in wanted.items():
         if delegated is not None and controller not in delegated:
             raise UnsupportedError(
                 f"{option}: the {controller} controller is not delegated to your user manager",
-                "type: sudo gravscope units install --system-dropin, and log in anew",
+                f"type: {sudo}gravscope units install --system-dropin, and log in anew",
             )
 
 

@@ -146,7 +146,7 @@ def read_whole(path: str, *, anyone: bool = False) -> bytes:
             parts.append(part)
             size += len(part)
             if size > LARGEST:  # it grows while we read
-                raise OSError(errno.EFBIG, f"is larger than {LARGEST >> 20} MiB", path)
+                raise OSError(errno.EFBIG, f"is larger than {LARGEST >> 20}M", path)
         return b"".join(parts)
     finally:
         os.close(descriptor)
@@ -161,7 +161,7 @@ def _check(found: os.stat_result, path: str, *, anyone: bool) -> None:
     if not is_ours(found, anyone=anyone):
         raise PermissionError(errno.EPERM, f"is owned by user {found.st_uid}, and not believed", path)
     if found.st_size > LARGEST:
-        raise OSError(errno.EFBIG, f"is larger than {LARGEST >> 20} MiB", path)
+        raise OSError(errno.EFBIG, f"is larger than {LARGEST >> 20}M", path)
 
 
 def is_ours(found: os.stat_result, *, anyone: bool = False) -> bool:

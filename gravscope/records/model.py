@@ -186,7 +186,7 @@ _RANGES: Final[dict[str, tuple[int, int]]] = {
     "peak_memory": (0, LARGEST),
 }  # fmt: skip
 # what a job is in: stopping any other unit, such as the user's whole session, would take what is no job's
-_UNIT: Final = re.compile(r"gravscope-[A-Za-z0-9_.-]+\.scope", re.ASCII)
+_UNIT: Final = re.compile(r"gravscope-(?:[A-Za-z0-9_.-]|\\x[0-9a-f]{2})+\.scope", re.ASCII)
 
 
 def _check_time(text: str) -> None:

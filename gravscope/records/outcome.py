@@ -108,9 +108,15 @@ def signal_name(number: int) -> str:
     return SIGNAL_NAMES.get(number, f"signal {number}")
 
 
-def mebibytes(size: int | None) -> str:
-    """`size` in bytes, as a reader of a reason wants it."""
-    return "an unknown amount" if size is None else f"{size / 2**20:.0f} MiB"
+def amount(size: int | None) -> str:
+    """`size` in bytes as `gravscope.base.quantity.format_size` has it, which loads `re`: 512M, 1.5G."""
+    if size is None:
+        return "an unknown amount"
+    number, units = float(size), "BKMGTPE"
+    while number >= 999.5 and len(units) > 1:
+        number, units = number / 1024, units[1:]
+    digits = 1 if number < 9.95 and units[0] != "B" and number != int(number) else 0
+    return f"{number:.{digits}f}{units[0]}"
 
 
 def _never_started(evidence: Evidence) -> Outcome | None:
@@ -122,10 +128,11 @@ def _never_started(evidence: Evidence) -> Outcome | None:
 def _watch(evidence: Evidence) -> Outcome | None:
     if evidence.watch_kill is None or evidence.exit_code == 0:
         return None  # it had ended by itself when the kill came
+    peak = max(evidence.watch_kill, evidence.peak_memory or 0)  # it may have gone on taking until the kill came
     return Outcome(
         OOM_KILLED,
-        f"killed by gravscope's watch, not by the kernel: {mebibytes(evidence.watch_kill)} resident was more than "
-        f"its limit of {mebibytes(evidence.mem_max)}",
+        f"killed by gravscope's watch, not by the kernel: its peak of {amount(peak)} was more than "
+        f"its limit of {amount(evidence.mem_max)}",
     )
 
 
@@ -152,8 +159,8 @@ def _oom(evidence: Evidence) -> Outcome | None:
     if evidence.oom_own:
         return Outcome(
             OOM_KILLED,
-            f"the kernel killed {count} at the job's own memory limit of {mebibytes(evidence.mem_max)}"
-            f" (peak {mebibytes(evidence.peak_memory)}){after}",
+            f"the kernel killed {count} at the job's own memory limit of {amount(evidence.mem_max)}"
+            f" (peak {amount(evidence.peak_memory)}){after}",
         )
     if evidence.oom_above is not None:
         whose = f"the memory limit of {evidence.oom_above}, not the job's own,"
@@ -214,8 +221,8 @@ def _own_end(evidence: Evidence) -> Outcome:
         return Outcome(SUCCEEDED, reason + _in_vain(evidence) + _outlived(evidence))
     if _near_limit(evidence):
         reason += (
-            f", probably for memory: its peak of {mebibytes(evidence.peak_memory)} was close to"
-            f" its limit of {mebibytes(evidence.mem_max)}"
+            f", probably for memory: its peak of {amount(evidence.peak_memory)} was close to"
+            f" its limit of {amount(evidence.mem_max)}"
         )
     state = KILLED if evidence.signal is not None else FAILED
     return Outcome(state, reason + _in_vain(evidence) + _outlived(evidence))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import heapq
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -20,7 +20,7 @@ from gravscope.base.stamp import STAMP
 from gravscope.linux import files
 from gravscope.records import clock
 from gravscope.records.folder import JobsFolder, hint_about
-from gravscope.records.ids import is_id, name_of, order_of
+from gravscope.records.ids import is_id, name_of, normal, order_of
 from gravscope.records.legacy import convert, is_older
 from gravscope.records.model import Cancel, CancelRequest, JobRecord
 from gravscope.records.spec import SCHEMA_VERSION
@@ -46,7 +46,11 @@ class Store(JobsFolder):
         return sorted((name[:-5] for name in self._names() if name.endswith(".json")), key=order_of, reverse=True)
 
     def latest(self, count: int) -> list[str]:
-        """Every id that may be of a live job, then the newest of the others, `count` in all if there are as many.
+        """Every id that may be of a live job, then the newest of the others, `count` in all if there are as many."""
+        return self.latest_of(count)[0]
+
+    def latest_of(self, count: int) -> tuple[list[str], int]:
+        """The same, and how many ids there are in all.
 
         What a folder of 100,000 costs is one look at its names: those others are not sorted.
         """
@@ -55,7 +59,7 @@ class Store(JobsFolder):
         ids = [name[:-5] for name in names if name.endswith(".json")]
         live = sorted((job_id for job_id in ids if job_id in locked), key=order_of, reverse=True)
         others = (job_id for job_id in ids if job_id not in locked)
-        return live + heapq.nlargest(max(0, count - len(live)), others, key=order_of)
+        return live + heapq.nlargest(max(0, count - len(live)), others, key=order_of), len(ids)
 
     def _names(self) -> list[str]:
         try:
@@ -81,6 +85,7 @@ class Store(JobsFolder):
 
         The end, since `status` shows only that of an id that is too long for its line.
         """
+        wanted = self._spelled(wanted)
         if is_id(wanted) and os.path.lexists(self.record_path(wanted)):
             return wanted  # whole ids need no look at the others, of which there may be 100,000
         ids = self.ids()
@@ -101,6 +106,10 @@ class Store(JobsFolder):
                 f"say more of it, such as {starting[0]}",
             )
         raise NoSuchJobError(f"no job {wanted!r} in {self.jobs_dir}", _nearest(wanted, ids))
+
+    def _spelled(self, wanted: str) -> str:
+        """`wanted` as names are kept, unless a record is called just so: other programs make files, too."""
+        return wanted if os.path.lexists(self.record_path(wanted)) else normal(wanted)
 
     def _newest(self, ids: list[str]) -> str:
         """The one of `ids`, which are sorted, that was really started last.
@@ -182,7 +191,7 @@ def read_record(path: Path, *, anyone: bool = False) -> JobRecord:
         raise StoreError(f"{path}: not a record: {error}", _MOVE_IT) from None
 
 
-def each_readable(store: Store, ids: list[str]) -> Iterator[JobRecord | GravscopeError]:
+def each_readable(store: Store, ids: Iterable[str]) -> Iterator[JobRecord | GravscopeError]:
     """Every record of `ids`, or the error that stands in its place: one bad record never hides the others."""
     for job_id in ids:
         try:
@@ -192,10 +201,9 @@ def each_readable(store: Store, ids: list[str]) -> Iterator[JobRecord | Gravscop
 
 
 def _nearest(wanted: str, ids: list[str]) -> str:
-    import difflib  # noqa: PLC0415 (only for this message)
+    from gravscope.base.words import near  # noqa: PLC0415 (only for this message)
 
-    names = sorted({name_of(job_id) for job_id in ids})
-    near = difflib.get_close_matches(wanted, names, n=3)
-    if near:
-        return f"did you mean {' or '.join(near)}?"
+    found = near(wanted, sorted({name_of(job_id) for job_id in ids}), count=3)
+    if found:
+        return f"did you mean {' or '.join(found)}?"
     return "gravscope status -a lists what there is"

@@ -56,7 +56,12 @@ class Kind(Immutable):
 def check_memory(size: Size | None, said: str) -> None:
     """Raises UsageError for a limit of memory that no program fits into."""
     if isinstance(size, int) and size < LEAST_MEMORY:
-        raise UsageError(f"{said}: {size} bytes is too little for any program", f"give at least {LEAST_MEMORY >> 20}M")
+        # a number alone, or what was to be its unit has become a word of its own: --mem-max 6 G
+        meant = f"{size}G" if 0 < size < 1024 else None
+        hint = f"did you mean {meant}?" if meant else f"give at least {LEAST_MEMORY >> 20}M"
+        raise UsageError(
+            f"{said}: {size} bytes is too little for any program", hint, (str(size), meant) if meant else None
+        )
 
 
 def parse_timeout(text: str, said: str) -> float | None:
@@ -191,7 +196,6 @@ def variable_of(key: str) -> str | None:
 
 def nearest(given: str, known: Collection[str]) -> str | None:
     """A hint for whoever wrote `given`, if anything that is known is like it."""
-    from difflib import get_close_matches  # noqa: PLC0415
+    from gravscope.base.words import did_you_mean  # noqa: PLC0415 (only for this message)
 
-    near = get_close_matches(given.replace("-", "_"), known, n=1)
-    return f"did you mean {near[0]}?" if near else None
+    return did_you_mean(given, known)

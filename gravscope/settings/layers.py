@@ -8,19 +8,18 @@ tables, whichever of them says it: a general default of the user's does not undo
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from gravscope.base.errors import UsageError
 from gravscope.base.immutable import Immutable
+from gravscope.records.ids import is_fit, normal
 from gravscope.settings.known import SETTINGS, VARIABLES, Kind, Value, nearest, variable_of
 from gravscope.settings.tomlfile import dotted, place
 
-# the table of tables for jobs of certain names, and what such a name, or a pattern of names, is made of
+# the table of tables for jobs of certain names, or patterns of names
 JOBS = "jobs"
-_PATTERN = re.compile(r"[A-Za-z0-9_*?\[][A-Za-z0-9_.*?\[\]!-]*", re.ASCII)
 _WILD = frozenset("*?[")
 FOLDERS = frozenset({"jobs_dir", "log_dir"})
 
@@ -97,15 +96,21 @@ def job_tables(layer: Layer) -> dict[str, dict[str, Found]]:
     tables = layer.values.get(JOBS, {})
     if not isinstance(tables, dict):
         raise _wrong(layer, (JOBS,), f"{JOBS} must be a table, not {_type_of(tables)}", "write [jobs.NAME]")
-    found = {}
+    found: dict[str, dict[str, Found]] = {}
     for name in sorted(tables, key=lambda name: not is_pattern(name)):
         keys = (JOBS, name)
-        if _PATTERN.fullmatch(name) is None:
-            raise _wrong(layer, keys, f"{dotted(keys)}: no job can have this name", "take A-Z a-z 0-9 . _ -, or * ? []")
+        if not _may_be(name):
+            hint = "take letters and digits of any script, . _ -, or * ? []"
+            raise _wrong(layer, keys, f"{dotted(keys)}: no job can have this name", hint)
         if not isinstance(tables[name], dict):
             raise _wrong(layer, keys, f"{dotted(keys)} must be a table, not {_type_of(tables[name])}")
-        found[name] = dict(_read(layer, tables[name], keys))
+        found.setdefault(normal(name), {}).update(_read(layer, tables[name], keys))
     return found
+
+
+def _may_be(name: str) -> bool:
+    """True for what can be a job's name, or a pattern of such."""
+    return name[:1] not in ("", ".", "-", "]", "!") and all(each in "*?[]!" or is_fit(each) for each in normal(name))
 
 
 def setting_of(key: str) -> str:

@@ -122,14 +122,15 @@ def agree(request: Request, recorder: Recorder, place: Place, *, changing: bool 
     kernel = any(isinstance(held.get(name), int) for name in asked)
     recorder.update(effective=effective, enforcement="watch" if request.watched else "kernel" if kernel else "none")
     if "mem_high" in missing:
-        recorder.warn("mem_high is not enforced here: only the kernel's memory controller can slow a job down")
+        recorder.warn("--mem-high does not hold here: only the kernel's memory controller can slow a job down")
     limits = recorder.record["limits"]
     for name in ("swap_max", "tasks_max", "cpu_quota", "cpu_weight", "io_weight"):
         limit = limits.get(name) if isinstance(limits, dict) else None
         if request.watched and name == "swap_max":
             continue  # the watch ends the job before swapping matters
         if isinstance(limit, int | float) and not _holds(held.get(name), limit):
-            recorder.warn(f"{name} is not enforced here: the kernel does not hold it for this job")
+            # by the name under which it was asked for; `gravscope run` makes one note of all of these (`cli.run`)
+            recorder.warn(f"--{name.replace('_', '-')} does not hold here: the kernel does not hold it for this job")
 
 
 def _holds(limit: int | float | str | None, asked: int | float) -> bool:

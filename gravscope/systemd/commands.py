@@ -10,19 +10,40 @@ import re
 from collections.abc import Mapping, Sequence
 
 from gravscope.base.quantity import Size
+from gravscope.records.ids import name_of
 from gravscope.records.spec import Limits
 
 SLICE = "gravscope.slice"
 # The supervisor ends a stopped job itself after the grace period and writes the record; systemd's own SIGKILL, which
 # would take the supervisor too, is the backstop behind it.
 STOP_MARGIN = 5.0
+# characters of a unit's name that a job's may take
+_MOST_OF_A_NAME = 255 - len("gravscope-_YYYYmmdd_HHMMSS_99999-01234567.scope")
 # the first systemd that has --expand-environment
 EXPANDS = 254
 
 
-def unit_name(job_id: str) -> str:
-    """The scope of a job. Job ids hold only characters that unit names may (systemd.unit(5))."""
-    return f"gravscope-{job_id}.scope"
+def unit_name(job_id: str, suffix: str = "") -> str:
+    """The scope of a job, whose name ends in `suffix`: the id, which in ASCII holds only what unit names may.
+
+    Bytes of other scripts are written \\xe3 as systemd-escape(1) does. What is then too long for a unit (255 bytes, see
+    systemd.unit(5)) is cut in the name, and has a checksum of the whole name in place of what is missing.
+    """
+    if job_id.isascii():
+        return f"gravscope-{job_id}{suffix}.scope"
+    name, stamp = name_of(job_id), job_id[len(name_of(job_id)) :]
+    parts = [each if each.isascii() else _escaped(each) for each in name]
+    if len("".join(parts)) > _MOST_OF_A_NAME:
+        from zlib import crc32  # noqa: PLC0415 (few names are so long)
+
+        while len("".join(parts)) > _MOST_OF_A_NAME - len("-01234567"):
+            parts.pop()
+        parts.append(f"-{crc32(name.encode()):08x}")
+    return f"gravscope-{''.join(parts)}{stamp}{suffix}.scope"
+
+
+def _escaped(character: str) -> str:
+    return "".join(f"\\x{byte:02x}" for byte in character.encode())
 
 
 def systemd_run_scope(unit: str, properties: Mapping[str, str], description: str) -> list[str]:

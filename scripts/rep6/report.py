@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from rep6.files import REPORT, InputError, result_path
 from rep6.options import base_parser, finish
 from rep6.pages import load_result, write_page
+from rep6.verdict import TITLES, better, sentences
 
 # Colour-blind safe (Okabe & Ito).
 COLOURS = {"ws": "#0072b2", "phieta": "#d55e00", "baseline": "#777777"}
@@ -29,7 +30,8 @@ def pair_up(ws: dict[str, Any], phieta: dict[str, Any]) -> list[dict[str, Any]]:
     for one, other in zip(ws["galaxies"], phieta["galaxies"], strict=False):
         if (one["name"], one["data_sha256"]) != (other["name"], other["data_sha256"]):
             raise InputError("the two results were computed from different data: run both again")
-        rows.append({"name": one["name"], "ws": one, "phieta": other, "delta_aicc": one["aicc"] - other["aicc"]})
+        delta = one["aicc"] - other["aicc"]
+        rows.append({"name": one["name"], "ws": one, "phieta": other, "delta_aicc": delta, "better": better(delta)})
     if not rows or len(ws["galaxies"]) != len(phieta["galaxies"]):
         raise InputError("the two results hold different numbers of galaxies: run both again")
     return rows
@@ -41,7 +43,7 @@ def totals(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         key: {
             "chi2": sum(row[key]["chi2"] for row in rows),
             "aicc": sum(row[key]["aicc"] for row in rows),
-            "wins": sum((row["delta_aicc"] < 0) == (key == "ws") for row in rows),
+            "wins": sum(better(row["delta_aicc"]) == key for row in rows),
         }
         for key in ("ws", "phieta")
     }
@@ -51,17 +53,22 @@ def totals(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def draw_curves(axes: Axes, row: dict[str, Any]) -> None:
-    """Rotation velocities: observed, gas and stars alone, and both models with their baryons."""
+    """Rotation velocities: observed, gas and stars alone, and both models with the gas and stars in each."""
     curves = row["ws"]["curves"]
     axes.errorbar(
         curves["radius_kpc"], curves["v_obs"], curves["v_err"], fmt="o", ms=3, lw=0.8, color="black", label="observed"
     )
     axes.plot(curves["radius_kpc"], curves["v_baseline"], ":", color=COLOURS["baseline"], label="gas and stars alone")
-    for key, label in (("ws", "WS"), ("phieta", "Φη")):
+    for key, label in TITLES.items():
         curves = row[key]["curves"]
         axes.plot(curves["radius_kpc"], curves["v_model"], color=COLOURS[key], label=label)
         axes.plot(
-            curves["radius_kpc"], curves["v_baryons"], "--", lw=0.8, color=COLOURS[key], label=f"{label}: its baryons"
+            curves["radius_kpc"],
+            curves["v_baryons"],
+            "--",
+            lw=0.8,
+            color=COLOURS[key],
+            label=f"gas and stars in {label}",
         )
     axes.set(title=row["name"], ylabel="V (km/s)")
     axes.set_ylim(bottom=0)
@@ -103,7 +110,8 @@ def main(program: str, description: str, arguments: Sequence[str] | None = None)
             for row in rows:
                 row["plot"] = plot(row)
             path = options.out or options.root / REPORT
-            write_page(path, "report.html.j2", mode=options.mode, results=results, rows=rows, totals=totals(rows))
+            values = {"mode": options.mode, "results": results, "rows": rows}
+            write_page(path, "report.html.j2", **values, totals=totals(rows), sentences=sentences(rows), titles=TITLES)
         except (KeyError, TypeError) as error:
             raise InputError(f"a result file is incomplete ({error}): run both models again") from error
         print(f"[report] wrote {path}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -39,6 +40,8 @@ GARBAGE = st.one_of(st.text(max_size=30), ALIKE, st.integers(300, 6000).map(lamb
         ("1B", 1),
         ("1K", 1024),
         ("1KB", 1024),
+        *((text, 6 * GIB) for text in ("6g", "6GB", "6gb", "6gB", "6GiB", "6gib", "6Gi", "6 G", "6 GiB", "6 g")),
+        ("1.5m", 3 * 2**19),
         ("6G", 6 * GIB),
         (" 512M ", 512 * 2**20),
         ("1.5G", 3 * 2**29),
@@ -64,7 +67,8 @@ def test_sizes_are_systemds(text: str, bytes_: int | str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "", " ", "G", "6g", "-1", "+1", "1e9", "1.", ".5", "1 G", "6GiB", "6GG", "∞", "inf", "nan", "0x10", "1_000",
+        "", " ", "G", "6Gb", "6Gib", "15e", "6iB", "6  G", "1b", "-1", "+1", "1e9", "1.", ".5", "6GG",
+        "∞", "inf", "nan", "0x10", "1_000",
         "%", "²", "٣", "max", "None", "50%%", "1,5G", "16E", "18446744073709551615", "9" * 400, "9" * 5000,
         "9" * 400 + "%", "9" * 400 + ".0", "9" * 400 + "E",
     ],
@@ -73,6 +77,36 @@ def test_what_is_no_size_is_refused_by_its_option(text: str) -> None:
     """Anything else, and more than 64 bits hold, is one UsageError that names the option."""
     with pytest.raises(UsageError, match=r"^--mem-max: "):
         parse_size(text, 16 * GIB, "--mem-max")
+
+
+@pytest.mark.parametrize(
+    ("parse", "typed", "said"),
+    [
+        (parse_duration, "1:30:00", "write it as 1h30m"), (parse_duration, "10M", "write it as 10m"),
+        (parse_duration, "never", "write it as infinity"), (parse_duration, "５ｍ", "write it as 5m"),
+        (parse_duration, "soon", "write it as 90s, 10m, 1h30m or infinity"),
+        (parse_duration, "9" * 400 + "x", "write it as 90s, 10m, 1h30m or infinity"),
+        (parse_percent, "150", "write it as 150%"), (parse_percent, "2", "write it as 200%"),
+        (parse_percent, "2 cores", "write it as 200%"), (parse_percent, "x", "write it as 150% (one and a half cores)"),
+    ],
+)  # fmt: skip
+def test_what_was_meant_is_said(parse: Callable[[str], object], typed: str, said: str) -> None:
+    """Where it can be guessed, the message ends with how to write it; else with examples, and in no time."""
+    with pytest.raises(UsageError) as raised:
+        parse(typed)
+    assert raised.value.hint == said
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [("６Ｇ", "6G"), ("6Gb", "6G"), ("1,5G", "1.5G"), ("6 gigabytes", "6G"), ("unlimited", "infinity"),
+     ("1_000K", "1000K"), ("15e", "15E"), ("-1", "infinity"), ("lots", "6G, 512M, 50% or infinity")],
+)  # fmt: skip
+def test_which_size_was_meant_is_said(typed: str, said: str) -> None:
+    """Likewise: full-width letters of an input method, bits, a decimal comma, what other tools write for no limit."""
+    with pytest.raises(UsageError) as raised:
+        parse_size(typed, GIB)
+    assert raised.value.hint == f"write it as {said}"
 
 
 @given(st.integers(0, LARGEST))
@@ -132,7 +166,8 @@ def test_shown_sizes(size: int | None, shown: str) -> None:
     ("text", "seconds"),
     [("90", 90), ("90s", 90), ("90 sec", 90), ("10m", 600), ("10min", 600), ("1h30m", 5400), ("1h 30m 5s", 5405),
      ("1.5h", 5400), ("2d", 172800), ("1w", 604800), ("250ms", 0.25), ("5us", 5e-6), ("0", 0), (" 2H ", 7200),
-     ("infinity", None), ("2hr", 7200), ("1day", 86400), ("1week", 604800)],
+     ("infinity", None), ("2hr", 7200), ("1day", 86400), ("1week", 604800),
+     ("5 minutes", 300), ("10mins", 600), ("1 hour 30 minutes", 5400), ("2 weeks", 1209600), ("20 msec", 0.02)],
 )  # fmt: skip
 def test_durations_are_systemds(text: str, seconds: float | None) -> None:
     """Numbers with units, one after the other; without a unit they are seconds."""
@@ -142,7 +177,7 @@ def test_durations_are_systemds(text: str, seconds: float | None) -> None:
 @pytest.mark.parametrize(
     "text",
     ["", " ", "s", "-5", "1x", "1h x", "5 minutes ago", "1e3", "1:30", ".5s", "1.", "9" * 400, "²s", "90%", "５s",
-     "nan", "inf", "1000000000001", "300000000w"],
+     "nan", "inf", "1000000000001", "300000000w", "10M", "1 M", "1h 10M"],
 )  # fmt: skip
 def test_what_is_no_duration_is_refused_by_its_option(text: str) -> None:
     """Anything else, and what is too much for a number, is one UsageError that names the option."""

@@ -232,7 +232,7 @@ def test_no_word_is_ever_shown(
     """Not by show, status, --json, --dry-run or a message, nor in the job's name, wherever it stands in the command."""
     command = handed(secret) if first else ["python", "-u", "fit.py", *handed(secret)]
     shown = shown_of(record_of(command, reason=f"x {handed('').pop()}"), capsys)
-    shown += dry_run(make_spec(Typed(command=command, launcher="session")), PROJECT, ENVIRON)
+    shown += dry_run(make_spec(Typed(command=command, launcher="session")), PROJECT, ENVIRON).line
     assert LEFT not in shown
     assert RIGHT not in shown
 
@@ -245,7 +245,7 @@ def test_no_variable_is_ever_shown(
     """The same for what -e hands over; and a -e or an env-file that is wrong is told without its value."""
     name, value = handed(secret)
     spec = make_spec(Typed(command=["x"], env=[f"{name}={value}"], launcher="session"))
-    shown = shown_of(record_of(["x"], env=spec.env), capsys) + dry_run(spec, PROJECT, ENVIRON)
+    shown = shown_of(record_of(["x"], env=spec.env), capsys) + dry_run(spec, PROJECT, ENVIRON).line
     for wrong in (f"{name} ={value}", f"-{name}={value}"):
         with pytest.raises(UsageError) as refused:
             make_spec(Typed(command=["x"], env=[wrong]))
@@ -263,7 +263,7 @@ def test_no_part_of_a_shell_string_is_ever_shown(
     """The same for --shell, and for a message that quotes it."""
     command = [handed(secret)]
     shown = shown_of(record_of(command, **SHELL, reason=f"command not found: {command[0]}"), capsys)
-    shown += dry_run(make_spec(Typed(command=command, **SHELL, launcher="session")), PROJECT, ENVIRON)
+    shown += dry_run(make_spec(Typed(command=command, **SHELL, launcher="session")), PROJECT, ENVIRON).line
     assert LEFT not in shown
     assert RIGHT not in shown
 

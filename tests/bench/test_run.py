@@ -56,6 +56,7 @@ def processes_of(folder: Path) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 def test_everything_once(disk: Path) -> None:
     """Every goal has samples or a reason, nothing is broken, and neither files nor processes stay."""
     text, found = bench(disk)

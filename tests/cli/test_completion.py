@@ -17,13 +17,18 @@ from gravscope.cli.command_tree import read
 from gravscope.cli.complete import RECENT, complete
 from gravscope.cli.completion import Shell, script
 from tests.cli.terminal import Terminal
+from tests.needs import need, needing
 from tests.support import REPOSITORY, clean_environment
 
 # live jobs have a lock; the newest is not the first name in the alphabet, nor the live one the newest
 LIVE = "nap_20260101_120000"
+ALSO_LIVE = "air_20260101_110000"
 ENDED = ["zeta_20260102_120000", "fit_20260101_120000_2", "fit_20260101_120000"]
-JOBS = ["nap", LIVE, "zeta", ENDED[0], "fit", *ENDED[1:]]
-NAMES = ["nap", "zeta", "fit"]
+JOBS = ["nap", LIVE, "air", ALSO_LIVE, "zeta", ENDED[0], "fit", *ENDED[1:]]
+NAMES = ["nap", "air", "zeta", "fit"]
+
+ZSH = pytest.param("zsh", marks=pytest.mark.needs("zsh"))
+FISH = pytest.param("fish", marks=pytest.mark.needs("fish"))
 
 Tab = Callable[[str], list[str]]
 
@@ -34,9 +39,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("completion")
     (folder / "gravscope.toml").write_text('jobs_dir = "jobs"\n')
     (folder / "jobs").mkdir()
-    for job_id in [LIVE, *ENDED, "not plain; x_20260103_120000"]:
+    for job_id in [LIVE, ALSO_LIVE, *ENDED, "not plain; x_20260103_120000"]:
         (folder / "jobs" / f"{job_id}.json").touch()
-    (folder / "jobs" / f"{LIVE}.lock").touch()
+    for job_id in (LIVE, ALSO_LIVE):
+        (folder / "jobs" / f"{job_id}.lock").touch()
     (folder / "data folder").mkdir()
     for name in ("file-one", "file-two"):
         (folder / name).touch()
@@ -63,14 +69,14 @@ def environ(folder: Path) -> dict[str, str]:
 
 def text_for(shell: str, folder: Path) -> Path:
     """The file with the script for a shell."""
-    if shutil.which(shell) is None:
-        pytest.skip(f"needs {shell}")
+    if shell != "bash":
+        need(shell)
     file = folder / f"gravscope.{shell}"
     file.write_text(script(Shell(shell), read(app)))
     return file
 
 
-@pytest.fixture(scope="module", params=["bash", "zsh"])
+@pytest.fixture(scope="module", params=["bash", ZSH])
 def terminal(request: pytest.FixtureRequest, folder: Path, environ: dict[str, str]) -> Iterator[Terminal]:
     """A shell on a terminal, with our completion."""
     found = Terminal(request.param, folder, environ, f". {text_for(request.param, folder)}")
@@ -79,6 +85,7 @@ def terminal(request: pytest.FixtureRequest, folder: Path, environ: dict[str, st
 
 
 @pytest.fixture(scope="module")
+@needing("fish")
 def fish(folder: Path, environ: dict[str, str]) -> Tab:
     """fish tells without a terminal what it would offer."""
     file = text_for("fish", folder)
@@ -100,7 +107,16 @@ OFFERED: list[tuple[str, list[str] | set[str]]] = [
     ("gravscope ", COMMANDS),
     ("gravscope units ", {"install", "remove", "status"}),
     ("gravscope show ", JOBS),
-    ("gravscope cancel --grace 1s nap ", JOBS),
+    ("gravscope cancel --grace 1s nap ", ["nap", LIVE, "air", ALSO_LIVE]),
+    ("gravscope wait ", ["nap", LIVE, "air", ALSO_LIVE]),
+    ("gravscope limit ", ["nap", LIVE, "air", ALSO_LIVE]),
+    ("gravscope pause ", ["nap", LIVE, "air", ALSO_LIVE]),
+    ("gravscope resume ", ["nap", LIVE, "air", ALSO_LIVE]),
+    ("gravscope cancel fit", set()),
+    ("gravscope rerun ", ["zeta", ENDED[0], "fit", *ENDED[1:]]),
+    ("gravscope prune ", ["zeta", "fit"]),
+    ("gravscope logs ", JOBS),
+    ("gravscope help u", {"units"}),
     ("gravscope show fit", ["fit", *ENDED[1:]]),
     ("gravscope show nap ", set()),
     ("gravscope run -n ", NAMES),
@@ -175,6 +191,7 @@ def test_by_a_path(terminal: Terminal, folder: Path) -> None:
     assert terminal.listed("elsewhere/gravscope show ") == ["here", "there"]
 
 
+@pytest.mark.needs("zsh")
 def test_zsh_finds_it_by_itself(folder: Path, environ: dict[str, str]) -> None:
     """As a file _gravscope in a folder of fpath, loaded at the first Tab."""
     functions = folder / "functions"
@@ -205,7 +222,7 @@ def test_the_command_prints_the_script(environ: dict[str, str], folder: Path) ->
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+@pytest.mark.parametrize("shell", ["bash", ZSH, FISH])
 def test_the_shell_reads_the_script(shell: str, folder: Path) -> None:
     """Without a complaint, strictly, and without a Tab asking anybody."""
     done = subprocess.run([shell, "-n", text_for(shell, folder)], capture_output=True, text=True, check=False)
@@ -236,6 +253,19 @@ def test_ids_of_the_last_and_of_what_is_typed(folder: Path, monkeypatch: pytest.
     assert [line.partition("\t")[0] for line in complete("jobs", "many")] == ["many", *many[::-1]]
     assert complete("jobs", "nap") == ["nap\tlive", f"{LIVE}\tlive"]
     assert complete("names", "") == ["nap\tlive", "many\tended"]
+    assert complete("live", "") == ["nap\tlive", f"{LIVE}\tlive"]
+    assert complete("ended", "n") == []
+    assert complete("ended-names", "") == ["many\tended"]
+
+
+def test_a_name_is_offered_for_its_newest_job(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name means the newest job of it: where that has ended, an older one that lives is offered by its id alone."""
+    old, new = "fit_20260101_120000", "fit_20260102_120000"
+    monkeypatch.setattr(os, "listdir", lambda _folder: [f"{old}.json", f"{new}.json", f"{old}.lock"])
+    monkeypatch.chdir(folder)
+    assert complete("live", "") == [f"{old}\tlive"]
+    assert complete("ended", "") == ["fit\tended", f"{new}\tended"]
+    assert complete("jobs", "") == ["fit\tlive", f"{old}\tlive", f"{new}\tended"]
 
 
 @pytest.mark.parametrize("broken", ["jobs_dir = 3", "[[[", None])

@@ -243,7 +243,7 @@ def test_config_shows_every_setting_and_where_it_stands(gravscope: Gravscope) ->
         "mem_high 6G gravscope.toml",
         "mem_max 8G GRAVSCOPE_MEM_MAX",
         "swap_max - default",
-        "grace 30s ~/config/gravscope/config.toml",
+        "grace 30s …onfig/gravscope/config.toml",
         "memsafe true default",
         "env.API_TOKEN *** pyproject.toml",
         "env.PLACE 銀河 pyproject.toml",
@@ -251,11 +251,10 @@ def test_config_shows_every_setting_and_where_it_stands(gravscope: Gravscope) ->
     ):
         assert line in lines
     assert (lines[-3], lines[-1]) == ('[jobs."rep6_*"]', 'grace 1s gravscope.toml:jobs."rep6_*"')
-    assert lines[-2].startswith("timeout 90 …")
-    assert lines[-2].endswith('/gravscope/config.toml:jobs."rep6_*"')
+    assert lines[-2] == 'timeout 90 …e/config.toml:jobs."rep6_*"'
     assert {setting_of(line.split()[0]) for line in lines[1:-3]} == set(SETTINGS)
     named = [" ".join(line.split()) for line in gravscope("config", "rep6_ab", env=environ).stdout.splitlines()]
-    assert 'grace 1s gravscope.toml:jobs."rep6_*"' in named
+    assert any(line.startswith("grace 1s …") and line.endswith('.toml:jobs."rep6_*"') for line in named)
     assert not any(line.startswith("[") for line in named)
     assert "hunter2" not in done.stdout + json.dumps(shown(gravscope, env=environ))
 
@@ -305,15 +304,15 @@ def test_config_fits_80_columns(gravscope: Gravscope) -> None:
 
 
 def test_a_table_to_the_letter() -> None:
-    """Keys whole, values filled up to a usual width, places behind them; a long value pushes its place to the right."""
+    """Keys whole, each cell below its head; a path that is too long loses its front."""
     rows = [("mem_high", "6G", "default"), ("jobs_dir", "/a/folder/of/some/length", "x"), ("[jobs.fit]", "", "")]
     assert table(rows, 44) == [
-        "KEY         VALUE       FROM",
-        "mem_high    6G          default",
-        "jobs_dir    /a/folder/of/some/length  x",
+        "KEY         VALUE                    FROM",
+        "mem_high    6G                       default",
+        "jobs_dir    …/folder/of/some/length  x",
         "[jobs.fit]",
     ]
-    assert table(rows, 36)[2] == "jobs_dir    …older/of/some/length  x"
+    assert table(rows, 50)[2] == "jobs_dir    /a/folder/of/some/length  x"
 
 
 @pytest.mark.parametrize(

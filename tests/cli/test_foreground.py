@@ -8,6 +8,8 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -126,19 +128,73 @@ def test_a_signal_to_it_is_the_commands(gravscope: Gravscope, number: signal.Sig
     assert only_record(gravscope)["exit_code"] == 9
 
 
-def test_a_signal_before_there_is_a_command(managed: ManagedGravscope) -> None:
-    """One that comes while it is still being started is not lost either, also SIGINT where it cannot be Ctrl-C."""
-    stub, go = managed.folder / "systemd-run", managed.folder / "go"
+def as_a_shell_sees_it(process: subprocess.Popen[str]) -> int:
+    """How it ends; at a terminal it ends by SIGINT itself if the command did, so that a shell's loop does, too."""
+    code = process.wait(PATIENCE)
+    return code if code >= 0 else 128 - code
+
+
+def slow_launcher(managed: ManagedGravscope, first: str = "") -> dict[str, str]:
+    """The environment in which systemd-run comes to its work only once there is a file `go`; `here` says that it has
+    been started."""
+    stub = managed.folder / "systemd-run"
     real = shutil.which("systemd-run", path=managed.manager.path)
-    stub.write_text(f'#!/bin/sh\n: >here\nuntil [ -e {go} ]; do sleep 0.05; done\nexec {real} "$@"\n')
+    stub.write_text(f'#!/bin/sh\n{first}\n: >here\nuntil [ -e go ]; do sleep 0.05; done\nexec {real} "$@"\n')
     stub.chmod(0o755)
-    environ = {**managed.environ, "PATH": f"{managed.folder}:{managed.manager.path}"}
-    argv = ["env", "--default-signal", *managed.command, "run", "--fg", "--", "sleep", "1000"]
-    process = managed.manager.popen(argv, env=environ, cwd=managed.folder, stdin=subprocess.DEVNULL)
-    until((managed.folder / "here").exists, "the launcher")
-    process.send_signal(signal.SIGINT)
-    go.write_text("")
-    assert process.wait(PATIENCE) == 130
+    return {**managed.environ, "PATH": f"{managed.folder}:{managed.manager.path}"}
+
+
+@contextmanager
+def being_launched(managed: ManagedGravscope, *, at_a_terminal: bool, first: str = "") -> Iterator[tuple[Any, int]]:
+    """`gravscope run --fg -- sleep 1000` whose launcher has been started, and the keyboard of its controlling terminal;
+    without one, a session that has none."""
+    keyboard, terminal = os.openpty()
+    argv = ["env", "--default-signal", "setsid", *(["--ctty"] if at_a_terminal else [])]
+    argv += [*managed.command, "run", "--fg", "--", "sleep", "1000"]
+    process = managed.manager.popen(
+        argv,
+        env=slow_launcher(managed, first),
+        cwd=managed.folder,
+        stdin=terminal if at_a_terminal else subprocess.DEVNULL,
+    )
+    os.close(terminal)
+    try:
+        until((managed.folder / "here").exists, "the launcher")
+        yield process, keyboard
+    finally:
+        os.close(keyboard)
+        process.kill()
+        process.wait(PATIENCE)
+
+
+@pytest.mark.parametrize("at_a_terminal", [True, False], ids=["terminal", "none"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
+def test_a_signal_before_there_is_a_command(
+    managed: ManagedGravscope, number: signal.Signals, at_a_terminal: bool
+) -> None:
+    """`kill` that comes while it is still being started is not lost either, with and without a terminal of its own."""
+    with being_launched(managed, at_a_terminal=at_a_terminal) as (process, _):
+        process.send_signal(number)
+        (managed.folder / "go").touch()
+        assert as_a_shell_sees_it(process) == 128 + number
+    assert only_record(managed)["signal"] == number
+
+
+def test_ctrl_c_before_there_is_a_command(managed: ManagedGravscope) -> None:
+    """Ctrl-C ends a launcher, and so the launch: exit status 130, and nothing runs."""
+    with being_launched(managed, at_a_terminal=True) as (process, keyboard):
+        os.write(keyboard, b"\x03")
+        assert as_a_shell_sees_it(process) == 130
+    assert only_record(managed)["state"] == "never-started"
+
+
+def test_ctrl_c_that_nobody_else_takes(managed: ManagedGravscope) -> None:
+    """One that comes while launcher and supervisor ignore it reaches the command as soon as there is one."""
+    with being_launched(managed, at_a_terminal=True, first="trap '' INT") as (process, keyboard):
+        os.write(keyboard, b"\x03")
+        assert os.read(keyboard, 2) == b"^C"  # the signal is sent before the key is shown
+        (managed.folder / "go").touch()
+        assert as_a_shell_sees_it(process) == 130
     assert only_record(managed)["signal"] == signal.SIGINT
 
 
@@ -157,14 +213,15 @@ def test_its_supervisor_is_killed(gravscope: Gravscope) -> None:
     assert only_record(gravscope)["state"] == "lost"
 
 
-def test_a_signal_without_a_supervisor(gravscope: Gravscope) -> None:
-    """Then too, what ends `gravscope run --fg` ends the command."""
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_without_a_supervisor(gravscope: Gravscope, number: signal.Signals) -> None:
+    """Then too, what ends `gravscope run --fg` ends the command, at a terminal as well as without one."""
     process = popen(gravscope, "--", "sleep", "1000", stderr=subprocess.DEVNULL)
     until(lambda: listens(process.pid), "its attention")
     (record,) = gravscope.records()
     os.kill(record["supervisor_pid"], signal.SIGKILL)
     until(lambda: "its supervisor is gone" in str(gravscope.records()[0]["warnings"]), "word of it")
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(number)
     assert process.wait(PATIENCE) == 1
     assert not alive(record["pid"])
 

@@ -57,7 +57,9 @@ def check(monkeypatch: pytest.MonkeyPatch, option: str, text: str) -> int:
     """Types one option; the exit status, which is 0 or 2 with one line."""
     status, out, error = typed(monkeypatch, f"{option}={text}")
     if status == 0:
-        assert error == ""
+        # in a session no limit stands in the line
+        assert not error or error.endswith("; type: gravscope doctor\n")
+        assert error.count("\n") <= 1
         assert out.startswith(b"mkdir -p ")
     else:
         assert status == 2
@@ -88,7 +90,11 @@ def test_whatever_is_typed_is_understood_or_one_line(option: str, text: str) -> 
 @pytest.mark.parametrize(
     ("option", "fine", "refused"),
     [
-        ("--mem-max", ["16M", "15E", "1%", "infinity"], ["15.9M", "16E", "0", "-1", "６G", "6 G", "1e9", "NaN"]),
+        (
+            "--mem-max",
+            ["16M", "15E", "1%", "infinity", "6g", "6 G"],
+            ["15.9M", "16E", "0", "-1", "６G", "6Gb", "1e9"],
+        ),
         ("--swap-max", ["0", "0%", "1K"], ["-0", "", "infinite"]),
         ("--cpu-quota", ["0.01%", "150%", "21000000%"], ["0%", "0.009%", "21000001%", "150", "1e2%"]),
         ("--tasks-max", ["2", "999999999999999999", "infinity"], ["1", "0", "-2", "２", "9999999999999999999", "2.0"]),

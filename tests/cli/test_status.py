@@ -7,17 +7,21 @@ import os
 import re
 import shlex
 import subprocess
+from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 from gravscope.actions.look.status import Standing
 from gravscope.cli.output import columns
+from gravscope.cli.redraw import again, fitted
 from gravscope.cli.status import bar, table
 from gravscope.records.model import JobRecord
 from gravscope.records.progress import Progress
 from gravscope.records.spec import Limits
 from tests.support import Gravscope, until
+from tests.terminal import screen_for
 
 GIB = 2**30
 
@@ -34,6 +38,50 @@ def made(name: str, **fields: object) -> Standing:
         **{"state": "succeeded", "duration": 3723.0, "exit_code": 0, "peak_memory": GIB, **fields},  # type: ignore[arg-type]
     )
     return Standing(record)
+
+
+@pytest.mark.parametrize("most", [20, 30, 40, 50, 60, 70, 80, 100, 132])
+@pytest.mark.parametrize("name", ["a", "rep6_ab_full", "銀河の回転曲線", "x" * 100, "銀河" * 40])
+def test_fits_any_width(name: str, most: int) -> None:
+    """No line is wider than the terminal, the state is whole, and what is left of the id means the job."""
+    limits = {"limits": Limits(mem_max=6 * GIB), "enforcement": "watch"}
+    live = Standing(made(name, state="running", exit_code=None, **limits).record, 5 * GIB, Progress(0.42, eta=300))
+    whole = live.record.id
+    for lines in (table([live, made(name, **limits)], most).splitlines(), table([made(name)], most).splitlines()):
+        for line, state in zip(lines[1:], ["running", "succeeded"][2 - len(lines[1:]) :], strict=True):
+            assert columns(line) <= max(most, 27)
+            assert state in line
+            shown = line.split()[-1]
+            assert whole.endswith(shown.lstrip("…"))
+            assert len(shown.lstrip("…")) >= len("20260101_120000")
+            if columns(whole) <= min(40, most - 14):
+                assert shown == whole, "an id that is to be typed is whole"
+
+
+def test_what_gives_way() -> None:
+    """The name first, which the id says once more, then the bar, the name, times, exit status, memory."""
+    jobs = [made("rep6_ab_full", limits=Limits(mem_max=4 * GIB), enforcement="watch")]
+    heads = {most: table(jobs, most).splitlines()[0].split() for most in (80, 72, 68, 58, 50, 46, 38)}
+    assert heads == {
+        80: ["NAME", "STATE", "MEMORY", "TIME", "EXIT", "ID"],
+        72: ["NAME", "STATE", "MEMORY", "TIME", "EXIT", "ID"],
+        68: ["NAME", "STATE", "MEMORY", "TIME", "EXIT", "ID"],
+        58: ["STATE", "MEMORY", "TIME", "EXIT", "ID"],
+        50: ["STATE", "MEMORY", "EXIT", "ID"],
+        46: ["STATE", "MEMORY", "ID"],
+        38: ["STATE", "ID"],
+    }
+    assert table(jobs, 72).splitlines()[1].startswith("rep6_ab_… succeeded")
+
+
+def test_memory_goes_by_the_limit_that_holds() -> None:
+    """Where the watch holds --mem-max nobody holds --mem-high; where the kernel holds both, the lower one binds."""
+    limits = Limits(mem_high=200 * 2**20, mem_max=300 * 2**20)
+    effective = {"mem_high": 200 * 2**20, "mem_max": 300 * 2**20}
+    assert made("x", limits=limits, enforcement="watch").limit == 300 * 2**20
+    assert made("x", limits=limits, enforcement="watch", effective={"mem_high": None}).limit == 300 * 2**20
+    assert made("x", limits=limits, enforcement="kernel", effective=effective).limit == 200 * 2**20
+    assert made("x", limits=limits, enforcement="none").limit is None
 
 
 def test_fits_80_columns() -> None:
@@ -84,7 +132,47 @@ def test_the_last_twenty_or_all(gravscope: Gravscope) -> None:
         (gravscope.jobs_dir / f"{other}.json").write_text(text.replace(job, other))
     assert len(json.loads(gravscope("status", "--json").stdout)) == 20
     assert len(json.loads(gravscope("status", "-a", "--json").stdout)) == 31
-    assert len(gravscope("status").stdout.splitlines()) == 21
+    *lines, last = gravscope("status").stdout.splitlines()
+    assert len(lines) == 21
+    assert last == "20 of 31 jobs; all: gravscope status -a"
+    assert "all:" not in gravscope("status", "-a").stdout + gravscope("status", job).stdout
+
+
+def copies(gravscope: Gravscope, job: str, stamps: Iterable[str], name: str = "x", **changes: object) -> list[str]:
+    """More records like that of a job that has ended, with other times in their ids."""
+    record = {**gravscope.record(job), **changes, "name": name}
+    made = [f"{name}_{stamp}" for stamp in stamps]
+    for other in made:
+        began = f"{datetime.strptime(other[-15:], '%Y%m%d_%H%M%S').astimezone():%Y-%m-%dT%H:%M:%S.000%z}"
+        text = json.dumps({**record, "id": other, "created": began, "started": began, "boot_id": None})
+        (gravscope.jobs_dir / f"{other}.json").write_text(text)
+    return made
+
+
+def test_what_never_started_hides_no_job(gravscope: Gravscope) -> None:
+    """A command that was mistyped is known, and listed with -a and --json; it takes no place from the last 20."""
+    real = gravscope.start("-n", "real", "--", "true")
+    gravscope.ended(real)
+    copies(gravscope, real, [f"20200101_0000{number:02d}" for number in range(24)], "real")
+    wrong = [gravscope("run", "-n", f"wrong{number}", "--", "/no/such/command") for number in range(3)]
+    assert {done.returncode for done in wrong} == {2}
+    head, first, *others, last = gravscope("status").stdout.splitlines()
+    assert head.startswith("NAME")
+    assert real in first
+    assert len(others) == 19
+    assert last == "20 of 28 jobs (3 never started); all: gravscope status -a"
+    assert gravscope("status", "-a").stdout.count("never-started") == 3
+    assert len(json.loads(gravscope("status", "-a", "--json").stdout)) == 28
+    assert [job["state"] for job in json.loads(gravscope("status", "--json").stdout)][:3] == ["never-started"] * 3
+    assert "never-started" in gravscope("status", "wrong1").stdout
+
+
+def test_where_nothing_else_is_what_never_started_is_listed(gravscope: Gravscope) -> None:
+    """An empty table would tell nobody anything."""
+    assert gravscope("run", "-n", "wrong", "--", "/no/such/command").returncode == 2
+    lines = gravscope("status").stdout.splitlines()
+    assert len(lines) == 2
+    assert "never-started" in lines[1]
 
 
 def test_a_bad_record_hides_no_other(gravscope: Gravscope) -> None:
@@ -136,6 +224,7 @@ def test_path_and_version(gravscope: Gravscope) -> None:
     assert gravscope("--version").stdout.startswith("gravscope 0.")
 
 
+@pytest.mark.slow
 def test_watch_in_a_pipe(gravscope: Gravscope) -> None:
     """--watch of a named job in a pipe is a line for each change, and ends with the job."""
     mark = gravscope.folder / "go"
@@ -160,9 +249,56 @@ def test_watch_redraws_on_a_terminal(gravscope: Gravscope) -> None:
     argv = " ".join([*gravscope.command, "status", "--watch", job])
     env = {**gravscope.environ, "TERM": "xterm"}
     done = subprocess.run(["script", "-qec", argv, "/dev/null"], env=env, capture_output=True, text=True, check=True)
-    assert done.stdout.startswith("\x1b[HNAME STATE")
-    assert "\x1b[K" in done.stdout
+    assert done.stdout.startswith("\x1b[KNAME STATE")
     assert done.stdout.rstrip().endswith("\x1b[J")
+
+
+@pytest.mark.parametrize(
+    ("drawn", "lines", "most", "written"),
+    [
+        ([], ["a", "b"], 80, "\x1b[Ka\n\x1b[Kb\n\x1b[J"),
+        ([1, 1], ["c"], 80, "\r\x1b[2A\x1b[Kc\n\x1b[J"),
+        # narrower by now: a line of 80 stands in two rows, one of 40 in one, an empty one too
+        ([80, 40, 0], ["c"], 40, "\r\x1b[4A\x1b[Kc\n\x1b[J"),
+    ],
+)
+def test_lines_are_drawn_over_those_before(drawn: list[int], lines: list[str], most: int, written: str) -> None:
+    """Up by as many rows as they take now, and nothing above is touched."""
+    assert again(drawn, lines, most) == written
+
+
+def test_what_is_drawn_has_room() -> None:
+    """The cursor's line counts; of what is too long the beginning stays, and the notes, and how much more there is."""
+    body, notes = [f"{number}" for number in range(9)], ["note"]
+    assert fitted(body, notes, 11) == [*body, "note"]
+    assert fitted(body, notes, 10) == [*body[:7], "… 2 more: gravscope status", "note"]
+    assert [len(fitted(body, notes, height)) for height in range(5)] == [1, 1, 1, 2, 3]
+
+
+def test_watching_leaves_what_stood_above(gravscope: Gravscope) -> None:
+    """The table is drawn below the command, again and again, also when the window changes or is too small for it; what
+    was on the screen before stays, and so does the last table."""
+    gravscope.ended(gravscope.start("-n", "done", "--", "true"))
+    copies(gravscope, gravscope.records()[0]["id"], [f"20200101_0000{number:02d}" for number in range(12)], "old")
+    live = gravscope.start("-n", "live", "--", "sleep", "1000")
+    with screen_for(gravscope) as screen:
+        screen.command("for n in 1 2 3; do echo before-$n; done")
+        assert screen.status() == 0
+        screen.command("clear -x; echo above; $G status --watch")
+        screen.shows(r"^live +running")
+        whole = screen.shows(r"(?s)above.*^old\S* +succeeded.*").group()
+        assert whole.count("NAME ") == 1
+        for most, lines in ((50, 24), (80, 10), (30, 6), (80, 24)):
+            screen.resize(most, lines)
+            # drawn for this width: the longest id is whole in none but the widest
+            screen.shows({50: r"^STATE", 30: r"^STATE +ID", 80: r"^NAME"}[most])
+            screen.shows(r"^… \d+ more: gravscope status$" if lines < 15 else r"old_20200101_000000$")
+        assert gravscope("cancel", live).returncode == 0
+        screen.shows(r"^live +cancelled")
+        screen.keys("C-c")
+        assert screen.status() == 130
+        assert "above" in screen.tmux("capture-pane", "-p", "-S", "-")
+        assert "before-3" in screen.tmux("capture-pane", "-p", "-S", "-")
 
 
 def test_progress_stands_where_the_exit_status_will() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from tests.crash import launch
 from tests.crash.launch import Process
 from tests.crash.matrix import plain
 from tests.crash.truth import Facts, wrong_end
+from tests.needs import need
 from tests.private_manager.manager import UserManager
 from tests.support import REPOSITORY
 
@@ -27,8 +27,7 @@ ENDED = {"exit_code": None, "signal": None, "reason": "", "ended": "2026-01-01T0
 
 def matrix(*words: str) -> list[dict[str, Any]]:
     """What `make crash-matrix` finds, a dict for each hit."""
-    if shutil.which("gcc") is None:
-        pytest.skip("needs gcc for the library that strikes")
+    need("gcc")
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("GRAV", "CRASH"))}
     argv = [sys.executable, "-m", "tests.crash", "--json", *words]
     done = subprocess.run(argv, cwd=REPOSITORY, env=environ, capture_output=True, text=True, timeout=900, check=False)
@@ -47,6 +46,8 @@ def steps_hit(verdicts: list[dict[str, Any]]) -> set[tuple[str, str]]:
     return {(verdict["hit"]["role"], verdict["hit"]["what"]) for verdict in verdicts if verdict["killed"]}
 
 
+@pytest.mark.slow
+@pytest.mark.needs("gcc")
 def test_every_step_of_a_session() -> None:
     """Each step of run, launcher, supervisor, child, command, cancel and settling is hit, and some random moments."""
     verdicts = matrix("--random", "60")
@@ -57,6 +58,8 @@ def test_every_step_of_a_session() -> None:
     assert renames | others <= steps_hit(verdicts)
 
 
+@pytest.mark.slow
+@pytest.mark.needs("gcc")
 def test_steps_of_a_scope(user_manager: UserManager) -> None:
     """The same beside a real user manager, every third step, as its user."""
     assert user_manager.uid

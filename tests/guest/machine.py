@@ -23,7 +23,9 @@ NEEDED = {
     "/usr/lib/systemd/user/dbus.socket": "dbus-user-session",
     "/usr/share/pam-configs/systemd": "libpam-systemd",
 }
+XSTATE = HERE / "xstate.c"
 INSTALL = ["apt-get", "install", "-y", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=120"]
+NEEDED_FOR_XSTATE = {"/usr/bin/gcc": "gcc", "/usr/include/stdlib.h": "libc6-dev"}
 # Ends the guest when standard input ends, be it that we close it or that we have died. User-mode Linux has one
 # process on the host for each of the guest's, and makes its first one the leader of a process group of them all.
 GUARD = """
@@ -46,17 +48,32 @@ class Unavailable(Exception):
 def install_what_is_missing() -> None:
     """Install the packages that the guest needs, if we may."""
     missing = [package for path, package in NEEDED.items() if not Path(path).exists()]
+    if has_amx():
+        missing += [package for path, package in NEEDED_FOR_XSTATE.items() if not Path(path).exists()]
     if not missing:
         return
     command = [*INSTALL, *missing]
     if os.geteuid() != 0 or not shutil.which("apt-get"):
-        raise Unavailable(f"the guest needs, as root: {shlex.join(['apt-get', *command[1:]])}")
+        raise Unavailable(f"needs the guest machine; type: sudo apt-get install {' '.join(missing)}")
     env = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
     for step in (command, ["apt-get", "update"], command):
         done = subprocess.run(step, env=env, capture_output=True, text=True, check=False)
         if step is command and done.returncode == 0:
             return
     raise Unavailable(f"{shlex.join(command)} failed: {done.stderr.strip()[-500:]}")
+
+
+def has_amx() -> bool:
+    """Does this processor have more floating point state than the guest's kernel may know (see xstate.c)?"""
+    return " amx_tile" in Path("/proc/cpuinfo").read_text()
+
+
+def build_xstate(folder: Path) -> Path:
+    """The library that makes up for that."""
+    library = folder / "xstate.so"
+    command = ["gcc", "-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o", str(library), str(XSTATE), "-ldl"]
+    subprocess.run(command, check=True)
+    return library
 
 
 def size_in_bytes(size: str) -> int:
@@ -103,6 +120,7 @@ class Guest:
         for name, text in {"settings": "".join(lines), **files}.items():
             (self.folder / name).write_text(text)
         self.mem = mem
+        self.preload = {"LD_PRELOAD": str(build_xstate(self.folder))} if has_amx() else {}
         self.process = self._start(terminal=mode == "shell")
 
     def _command(self, *consoles: str) -> list[str]:
@@ -113,7 +131,7 @@ class Guest:
         return ["linux.uml", *own, *root, *boot, *consoles]
 
     def _start(self, terminal: bool) -> subprocess.Popen[bytes]:
-        env = os.environ | {"TMPDIR": memory_folder(self.mem)}
+        env = os.environ | {"TMPDIR": memory_folder(self.mem)} | self.preload
         if terminal:
             return subprocess.Popen(self._command("loglevel=1", "con0=fd:0,fd:1", "con=null", "ssl=null"), env=env)
         with (self.folder / "console.txt").open("ab") as console, (self.folder / "out.txt").open("ab") as out:

@@ -18,6 +18,7 @@ from tests.support import until
 
 from .machine import HERE, Unavailable, install_what_is_missing
 
+pytestmark = pytest.mark.needs("guest")
 GUEST = [sys.executable, str(HERE / "guest")]
 CASE = '''
 import os, pytest

@@ -133,7 +133,7 @@ def test_limits_that_the_kernel_does_not_hold_are_watched(managed: ManagedGravsc
         assert record["effective"]["mem_max"] == 64 << 20
     else:
         assert record["effective"]["mem_max"] is None
-        assert "gravscope watches the job" in done.stderr
+        assert "gravscope itself watches --mem-max" in done.stderr
     assert managed("wait", job).returncode == 137
     assert managed.record(job)["state"] == "oom-killed"
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.needs import needing
 from tests.newcomer.player import Hour, Newcomer
 from tests.newcomer.screens import FOLDER, MACHINES, check, path_of
 from tests.newcomer.tour import NAMES, install_wheel
@@ -15,6 +16,7 @@ from tests.test_wheel import Installed
 
 
 @pytest.fixture(scope="module")
+@needing("tmux", "index")
 def hour(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hour]:
     """The hour of somebody who has the wheel of this tree in their home."""
     home, beside = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("beside")

@@ -143,7 +143,7 @@ def test_a_hanging_webhook_keeps_nobody_waiting(gravscope: Gravscope) -> None:
     assert gravscope("wait", nap).returncode == 143
     record = gravscope.record(nap)
     assert record["state"] == "cancelled"
-    assert not alive(record["supervisor_pid"])
+    until(lambda: not alive(record["supervisor_pid"]), "the end of its supervisor, which has written its end")
     until(lambda: receiver.got, "the message")
     assert record["notified"] == gravscope.record(nap)["notified"] == []
     (notifier,) = _processes(b"notify/__main__.py", nap.encode())

@@ -75,6 +75,7 @@ def test_markup_is_only_text(webhook: Receiver) -> None:
     assert webhook.texts()[0].endswith(": command not found: &lt;!channel&gt; &amp; co")
 
 
+@pytest.mark.slow
 def test_a_command_that_hangs_is_ended_with_all_that_it_started(tmp_path: Path) -> None:
     """When its time is over, nothing of it is left."""
     pids = tmp_path / "pids"

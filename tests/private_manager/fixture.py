@@ -6,17 +6,20 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.needs import needing
+
 from .manager import Unavailable, UserManager, connect
 
 
 @pytest.fixture(scope="session")
+@needing("manager")
 def user_manager() -> Iterator[UserManager]:
     """A user manager to run commands beside; skips with the reason where none can be had."""
     context = connect()
     try:
         manager = context.__enter__()
     except Unavailable as reason:
-        pytest.skip(str(reason))
+        pytest.skip(f"needs a user manager: {reason}")
     try:
         yield manager
     finally:

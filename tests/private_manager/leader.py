@@ -1,8 +1,8 @@
 """First process of the private mount namespace: sets the stage, starts `systemd --user`, clears up.
 
-Run by path, as root: `python -I leader.py PLAN`, PLAN being JSON {"user": NAME, "open": [PATH, ...]}. It
-prints one line of JSON when the manager answers (or why it cannot), then waits for the end of its standard
-input. Because that end also comes when the tests are killed, nothing stays behind whatever becomes of them.
+Run by path, as root: `python -I leader.py PLAN`; what stands in the PLAN, `private_manager` says. It prints one line of
+JSON when the manager answers (or why it cannot), then waits for the end of its standard input. Because that end also
+comes when the tests are killed, nothing stays behind whatever becomes of them.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 CLONE_NEWNS = 0x20000
 MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 0x40000
@@ -33,6 +34,14 @@ libc = ctypes.CDLL(None, use_errno=True)
 
 class CannotError(Exception):
     """This machine cannot have a private user manager; the text says why."""
+
+
+class Account(NamedTuple):
+    """Whose manager it is to be."""
+
+    name: str
+    uid: int
+    gid: int
 
 
 def checked(result: int, what: str) -> None:
@@ -150,7 +159,7 @@ def remove_cgroup(top: Path) -> None:
         time.sleep(0.01)
 
 
-def private_namespace(user: pwd.struct_passwd) -> Path:
+def private_namespace(user: Account) -> Path:
     """Leave the machine's mount namespace; the new one seems to run systemd. Returns the runtime folder."""
     checked(libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "become the one who reaps the manager's children")
     checked(libc.unshare(CLONE_NEWNS), "unshare a mount namespace")
@@ -159,19 +168,37 @@ def private_namespace(user: pwd.struct_passwd) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         mount("tmpfs", folder, "tmpfs", data="mode=755")
     Path("/run/systemd/system").mkdir()  # what sd_booted() looks for
-    runtime = Path(f"/run/user/{user.pw_uid}")
+    runtime = Path(f"/run/user/{user.uid}")
     runtime.mkdir(mode=0o700)
-    os.chown(runtime, user.pw_uid, user.pw_gid)
+    os.chown(runtime, user.uid, user.gid)
     return runtime
 
 
-def start_manager(user: pwd.struct_passwd, env: dict[str, str], cgroup: Path) -> None:
+def make_account(user: Account, home: Path) -> None:
+    """Let this mount namespace alone know the user, should the machine not."""
+    try:
+        pwd.getpwuid(user.uid)
+    except KeyError:
+        add_line("/etc/passwd", f"{user.name}:x:{user.uid}:{user.gid}::{home}:/bin/sh", home)
+        add_line("/etc/group", f"{user.name}:x:{user.gid}:", home)
+
+
+def add_line(path: str, line: str, home: Path) -> None:
+    """Cover a file by a copy that has another line."""
+    copy = home / Path(path).name
+    copy.write_text(f"{Path(path).read_text()}{line}\n")
+    copy.chmod(0o644)
+    mount(str(copy), Path(path).resolve(), flags=MS_BIND)
+    copy.unlink()
+
+
+def start_manager(user: Account, env: dict[str, str], cgroup: Path) -> None:
     """Start `systemd --user` in its cgroup and wait until it has reached its default target."""
     places = [Path("/usr/lib/systemd/systemd"), Path("/lib/systemd/systemd")]
     systemd = next((place for place in places if place.exists()), None)
     if systemd is None:
         raise CannotError("systemd is not installed")
-    as_user = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--init-groups", "--"]
+    as_user = ["setpriv", f"--reuid={user.uid}", f"--regid={user.gid}", "--init-groups", "--"]
     manager = subprocess.Popen(
         ["sh", "-c", ENTER, str(cgroup / "manager"), *as_user, str(systemd), "--user", "--log-target=null"],
         env=env,
@@ -192,15 +219,16 @@ def start_manager(user: pwd.struct_passwd, env: dict[str, str], cgroup: Path) ->
         state = subprocess.run(ask, env=env, capture_output=True, text=True, check=False).stdout.strip()
 
 
-def serve(user: pwd.struct_passwd, home: Path, cgroup: Path, paths: list[Path]) -> None:
+def serve(user: Account, home: Path, cgroup: Path, paths: list[Path]) -> None:
     """Set the stage, say that it is set, and hold it until standard input ends."""
     runtime = private_namespace(user)
-    open_paths([*paths, home], user.pw_uid)
+    make_account(user, home)
+    open_paths([*paths, home], user.uid)
     env = {
         "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         "HOME": str(home),
-        "USER": user.pw_name,
-        "LOGNAME": user.pw_name,
+        "USER": user.name,
+        "LOGNAME": user.name,
         "XDG_RUNTIME_DIR": str(runtime),
     }
     start_manager(user, env, cgroup)
@@ -213,12 +241,12 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # standard input alone says when to end
     plan = json.loads(sys.argv[1])
-    user = pwd.getpwnam(plan["user"])
+    user = Account(plan["user"], plan["uid"], plan["gid"])
     home = Path(tempfile.mkdtemp(prefix="gravscope-home-"))
     cgroup: Path | None = None
     try:
-        os.chown(home, user.pw_uid, user.pw_gid)
-        cgroup = make_cgroup(user.pw_uid, user.pw_gid)
+        os.chown(home, user.uid, user.gid)
+        cgroup = make_cgroup(user.uid, user.gid)
         serve(user, home, cgroup, [Path(path) for path in plan["open"]])
     except (CannotError, OSError) as error:
         print(json.dumps({"error": str(error)}), flush=True)

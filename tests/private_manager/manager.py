@@ -19,8 +19,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-TEST_USER = "gravtest"
-TOOLS = ("nsenter", "setpriv", "useradd", "systemctl", "systemd-run")
+# an account that only the manager's mount namespace knows, under a number that no account has: nothing stays
+TEST_USER, TEST_UID = "gravtester", 64124
+TOOLS = ("nsenter", "setpriv", "systemctl", "systemd-run")
 START_WITHIN, STOP_WITHIN = 60.0, 20.0
 CHECKOUT = Path(__file__).resolve().parents[2]
 LEADER = Path(__file__).resolve().with_name("leader.py")
@@ -106,7 +107,7 @@ class UserManager:
     def new_folder(self, name: str = "work") -> Path:
         """A fresh folder of the user's: pytest's tmp_path belongs to whoever runs pytest, who may be root."""
         folder = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.home))
-        shutil.chown(folder, self.user)
+        os.chown(folder, self.uid, -1)
         return folder
 
     def cgroup_of(self, unit: str) -> Path:
@@ -133,7 +134,9 @@ def own_manager() -> Iterator[UserManager]:
     ask = ["systemctl", "--user", "show", "-P", "ControlGroup"]
     try:
         asked = subprocess.run(ask, env=env, capture_output=True, text=True, timeout=10, check=False)
-    except (FileNotFoundError, subprocess.TimeoutExpired) as error:
+    except FileNotFoundError:
+        raise Unavailable("systemctl is not installed") from None
+    except subprocess.TimeoutExpired as error:
         raise Unavailable(f"no user manager of {me.pw_name}'s own: {error}") from error
     if asked.returncode != 0:
         raise Unavailable(f"no user manager of {me.pw_name}'s own: {asked.stderr.strip()}")
@@ -143,15 +146,13 @@ def own_manager() -> Iterator[UserManager]:
         yield UserManager(me.pw_name, me.pw_uid, Path(home), runtime, cgroup, private=False, path=path)
 
 
-def ensure_user(name: str) -> pwd.struct_passwd:
-    """The test user, made if absent (perhaps by another run at this very moment)."""
-    with contextlib.suppress(KeyError):
-        return pwd.getpwnam(name)
-    made = subprocess.run(["useradd", "-m", name], capture_output=True, text=True, check=False)
+def account_of(name: str) -> tuple[int, int]:
+    """Its numbers; those of an account that is only made in the namespace, where the machine has none of that name."""
     try:
-        return pwd.getpwnam(name)
-    except KeyError as error:
-        raise Unavailable(f"cannot make the user {name}: {made.stderr.strip()}") from error
+        found = pwd.getpwnam(name)
+    except KeyError:
+        return TEST_UID, TEST_UID
+    return found.pw_uid, found.pw_gid
 
 
 def paths_to_open() -> list[str]:
@@ -175,11 +176,11 @@ def first_line(leader: subprocess.Popen[str]) -> dict[str, str]:
 def private_manager(name: str = TEST_USER, extra_paths: Sequence[str | Path] = ()) -> Iterator[UserManager]:
     """A `systemd --user` for an ordinary user in a mount namespace and a cgroup of its own; needs root."""
     if os.geteuid() != 0:
-        raise Unavailable("a private user manager needs root")
+        raise Unavailable("a private one needs root; type: sudo make test")
     if missing := [tool for tool in TOOLS if not shutil.which(tool)]:
         raise Unavailable(f"a private user manager needs {', '.join(missing)}")
-    user = ensure_user(name)
-    plan = json.dumps({"user": name, "open": [*paths_to_open(), *map(str, extra_paths)]})
+    uid, gid = account_of(name)
+    plan = json.dumps({"user": name, "uid": uid, "gid": gid, "open": [*paths_to_open(), *map(str, extra_paths)]})
     leader = subprocess.Popen(
         [sys.executable, "-I", "-S", str(LEADER), plan],
         stdin=subprocess.PIPE,
@@ -191,10 +192,10 @@ def private_manager(name: str = TEST_USER, extra_paths: Sequence[str | Path] = (
         said = first_line(leader)
         cgroup = Path(said["cgroup"])
         enter = ("sh", "-c", 'echo $$ > "$0/cgroup.procs" && exec "$@"', str(cgroup / "tests"))
-        drop = ("setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--init-groups", "--")
+        drop = ("setpriv", f"--reuid={uid}", f"--regid={gid}", "--init-groups", "--")
         prefix = ("nsenter", f"--mount=/proc/{leader.pid}/ns/mnt", "--", *enter, *drop)
         home, runtime, own = Path(said["home"]), Path(said["runtime_dir"]), cgroup / "manager"
-        yield UserManager(name, user.pw_uid, home, runtime, own, private=True, path=PATH, prefix=prefix)
+        yield UserManager(name, uid, home, runtime, own, private=True, path=PATH, prefix=prefix)
     finally:
         stop(leader)
 

@@ -15,13 +15,13 @@ import pytest
 
 from tests.support import alive, until
 
-from .manager import CHECKOUT, TEST_USER, UserManager, cgroup2_mount, private_manager
+from .manager import CHECKOUT, TEST_UID, TEST_USER, UserManager, cgroup2_mount, private_manager
 
 HERE = Path(__file__).resolve().parent
 WHERE = "echo $(sed -n s,^0::,,p /proc/self/cgroup) $HOME $(readlink /proc/self/ns/mnt)"
 SCOPE = ("systemd-run", "--user", "--scope", "--quiet", "--collect", "-p", "Delegate=yes")
 
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="a private user manager needs root")
+needs_private = pytest.mark.needs("private")
 
 
 def tmpfs_mounts() -> set[str]:
@@ -107,7 +107,7 @@ def where(manager: UserManager) -> list[str]:
     return manager.run(["sh", "-c", WHERE]).stdout.split()
 
 
-@needs_root
+@needs_private
 def test_two_managers_at_once_and_nothing_left() -> None:
     """Two private managers do not see each other's units, and leave no process, cgroup, mount or folder."""
     show = ["systemctl", "--user", "list-units", "--no-legend", "--plain", "twin-*"]
@@ -129,7 +129,7 @@ def test_two_managers_at_once_and_nothing_left() -> None:
     assert tmpfs_mounts() <= mounts
 
 
-@needs_root
+@needs_private
 def test_nothing_left_when_the_tests_are_killed() -> None:
     """Even when the one who asked for the manager is killed outright, it and its cgroup go."""
     command = [sys.executable, str(HERE / "with-user-manager"), "sh", "-c", f"{WHERE}; exec sleep 1000"]
@@ -144,7 +144,7 @@ def test_nothing_left_when_the_tests_are_killed() -> None:
     until(partial(nothing_left, *place), f"nothing left of {place}")
 
 
-@needs_root
+@needs_private
 def test_a_closed_checkout_is_opened_for_the_user(tmp_path: Path) -> None:
     """A checkout in closed folders, reached by a link, is readable beside the manager and nowhere else."""
     real = tmp_path / "closed" / "checkout"
@@ -161,5 +161,5 @@ def test_a_closed_checkout_is_opened_for_the_user(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(f'{TEST_USER}\n"""')
     assert "secret" not in done.stdout
-    as_user = ["setpriv", f"--reuid={TEST_USER}", "--clear-groups", "ls"]
+    as_user = ["setpriv", f"--reuid={TEST_UID}", "--clear-groups", "ls"]
     assert subprocess.run([*as_user, real], capture_output=True, check=False).returncode != 0

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 MIB = 2**20
 MACHINE_SHORT = "the machine was short of memory"
 IN_VAIN = "; a request to end it came too late, or was ignored"
-AT_LIMIT = "the kernel killed {} at the job's own memory limit of 40 MiB (peak 40 MiB)"
+AT_LIMIT = "the kernel killed {} at the job's own memory limit of 40M (peak 40M)"
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ def row(name: str, state: str, reason: str, **facts: object) -> Row:
 
 
 def limited(**facts: object) -> dict[str, object]:
-    """Evidence of a job that reached its limit of 40 MiB and lost a process to it."""
+    """Evidence of a job that reached its limit of 40M and lost a process to it."""
     return {"oom_kills": 1, "oom_own": True, "mem_max": 40 * MIB, "peak_memory": 40 * MIB, **facts}
 
 
@@ -168,13 +168,13 @@ OOM = [
     row(
         "TRAP 30: a kernel before 5.19 has no peak",
         "oom-killed",
-        "the kernel killed the whole job at the job's own memory limit of 40 MiB (peak an unknown amount)",
+        "the kernel killed the whole job at the job's own memory limit of 40M (peak an unknown amount)",
         **limited(signal=9, peak_memory=None),
     ),
     row(
         "a limit up the tree, not asked for by the job",
         "oom-killed",
-        "the kernel killed the whole job at the job's own memory limit of an unknown amount (peak 40 MiB)",
+        "the kernel killed the whole job at the job's own memory limit of an unknown amount (peak 40M)",
         **limited(signal=9, mem_max=None),
     ),
     row(
@@ -211,7 +211,7 @@ OOM = [
     row(
         "TRAP 28: MemoryError near the limit",
         "failed",
-        "exit status 1, probably for memory: its peak of 39 MiB was close to its limit of 40 MiB",
+        "exit status 1, probably for memory: its peak of 39M was close to its limit of 40M",
         exit_code=1,
         peak_memory=39 * MIB,
         mem_max=40 * MIB,
@@ -219,7 +219,7 @@ OOM = [
     row(
         "TRAP 28: SIGSEGV near the limit",
         "killed",
-        "ended by SIGSEGV, probably for memory: its peak of 38 MiB was close to its limit of 40 MiB",
+        "ended by SIGSEGV, probably for memory: its peak of 38M was close to its limit of 40M",
         signal=11,
         peak_memory=38 * MIB,
         mem_max=40 * MIB,
@@ -230,9 +230,18 @@ OOM = [
     row(
         "the watch killed it where no kernel enforces",
         "oom-killed",
-        "killed by gravscope's watch, not by the kernel: 50 MiB resident was more than its limit of 40 MiB",
+        "killed by gravscope's watch, not by the kernel: its peak of 50M was more than its limit of 40M",
         signal=9,
         watch_kill=50 * MIB,
+        mem_max=40 * MIB,
+    ),
+    row(
+        "it went on taking memory until the kill came: the number is that of peak_memory",
+        "oom-killed",
+        "killed by gravscope's watch, not by the kernel: its peak of 55M was more than its limit of 40M",
+        signal=9,
+        watch_kill=50 * MIB,
+        peak_memory=55 * MIB,
         mem_max=40 * MIB,
     ),
 ]

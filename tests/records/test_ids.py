@@ -1,156 +1,85 @@
-"""Names: any text is refused in one line, or makes a legal and unique unit, and files in the folders alone."""
+"""Names and ids: letters of any script, in one form, none that is not seen, short enough for files and units."""
 
 from __future__ import annotations
 
-import os
-import re
-import subprocess
-from datetime import UTC, datetime
-from pathlib import Path
+import sys
+import unicodedata
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gravscope.actions.launch.launch import open_log
 from gravscope.base.errors import UsageError
-from gravscope.records.ids import check_name
-from gravscope.records.store import Store
+from gravscope.cli import one_line
+from gravscope.records.ids import check_name, fit_name, is_id, name_of, order_of
+from gravscope.records.model import _UNIT
 from gravscope.systemd.commands import unit_name
-from tests.fake_clock import FakeClock
-from tests.support import Gravscope, ManagedGravscope, until
 
-NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
-NAMES = st.text(max_size=130) | st.from_regex(r"[A-Za-z0-9_.\-/\\@:%]{1,110}", fullmatch=True)
-# systemd.unit(5): what a unit may be called, less the characters that mean something (@, \, :)
-LEGAL_UNIT = re.compile(r"gravscope-[A-Za-z0-9_.-]+\.scope", re.ASCII)
-# names that are hard on a parser: of ids, of suffixes, of paths, of options
-HARD = [
-    "a", "_", "0", "x" * 100, "a.scope", "a.service", "a.json", "a.lock", "x_20260101_120000", "x_20260101_120000_2",
-    "a--b", "a..b", "a.", "a-", "_.", "gravscope-a.scope", "dev-sda.device", "mount", "nul", "__init__",
+ALLOWED = [
+    "fit", "_", "0", "x" * 100, "フィット", "重い計算", "é" * 100, "あ" * 66, "𠮷野",
+    "עברית", "กำลัง", "हिन्दी", "ｆｉｔ２", "ж.1-2_3", "_é", "①",
+]  # fmt: skip
+REFUSED = [
+    "", "😀", "a b", "a\u3000b", "a\u200fb", "\u202eabc", "a\u200db", "\u3099a", "\u0301", "\u3164", "a\u115f",
+    "x\ufe0f", "葛\U000e0100", "．x", "a／b", "あ" * 67, "あ" * 300, "é" * 101, "x" * 101, "\udcff",
+    "a\u0085b", "a\u2028b", "-フ", ".フ", "a\u2800", "データ・処理",
 ]  # fmt: skip
 
 
-@given(NAMES)
-@example("../x")
-@example("..")
-@example(".hidden")
-@example("-x")
-@example("a\nb")
-@example("a\0b")
-@example("重い計算")
-@example("x" * 101)
-def test_a_name_is_refused_or_stays_in_its_folders(tmp_path_factory: pytest.TempPathFactory, name: str) -> None:
-    """Any text is a UsageError of one line, or a legal unit, and a lock and a log in the two folders alone."""
-    try:
+@pytest.mark.parametrize("name", ALLOWED)
+def test_letters_of_any_script(name: str) -> None:
+    """A name may be written in any script; however a keyboard or macOS composes it, it is one name."""
+    assert check_name(name) == name
+    assert check_name(unicodedata.normalize("NFD", name)) == name
+    assert is_id(f"{name}_20260101_120000_2")
+    assert (name_of(f"{name}_20260101_120000_2"), order_of(f"{name}_20260101_120000_2")[1]) == (name, 2)
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_not_seen_or_too_long_is_refused(name: str) -> None:
+    """What cannot be told apart, or does strange things to a line, is no name; what is proposed instead is one."""
+    with pytest.raises(UsageError) as raised:
         check_name(name)
-    except UsageError as error:
-        assert (error.exit_code, len(str(error).splitlines())) == (2, 1)
-        return
-    outer = tmp_path_factory.mktemp("outer")
-    store, logs = Store(outer / "in" / "jobs"), outer / "in" / "logs"
-    logs.mkdir(parents=True)
-    reservation = store.reserve(name, f"{NOON:%Y%m%d_%H%M%S}")
-    os.close(open_log(logs, reservation.job_id)[1])
-    os.close(reservation.lock_fd)
-    assert sorted(os.listdir(outer)) == ["in"]
-    assert sorted(os.listdir(outer / "in")) == ["jobs", "logs"]
-    assert os.listdir(store.jobs_dir) == [f"{name}_20260101_120000.lock"]
-    assert os.listdir(logs) == [f"{name}_20260101_120000.log"]
-    unit = unit_name(f"{reservation.job_id}_99999")
-    assert LEGAL_UNIT.fullmatch(unit)
-    assert len(unit) <= 255
+    assert one_line(str(raised.value)).replace("\u3000", "").isprintable()
+    assert check_name(fit_name(name)) == fit_name(name)
+    assert not is_id(f"{name}_20260101_120000")
 
 
-@pytest.mark.skipif(not os.path.exists("/usr/bin/systemd-escape"), reason="no systemd-escape to ask")
-@given(st.lists(st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}", fullmatch=True), min_size=50, max_size=200))
-@example(HARD)
-@settings(max_examples=10)
-def test_systemd_takes_every_unit_as_it_is(names: list[str]) -> None:
-    """`systemd-escape --mangle` leaves a legal name of a unit alone, and escapes whatever else."""
-    units = [unit_name(f"{check_name(name)}_20260101_120000_2-0123abcd") for name in names]
-    said = subprocess.run(["systemd-escape", "--mangle", "--", *units], capture_output=True, text=True, check=True)
-    assert said.stdout.split() == units
+def test_the_character_at_fault_is_named() -> None:
+    """One that is not seen, by its number; and the message ends with what to type."""
+    with pytest.raises(UsageError, match=r"U\+200F is no letter; .*, such as a_b$"):
+        check_name("a\u200fb")
+    with pytest.raises(UsageError, match=r"it begins with U\+3099; "):
+        check_name("\u3099a")
 
 
-def test_systemd_escape_would_tell() -> None:
-    """The check above can fail: what is no unit's name comes back changed."""
-    said = subprocess.run(["systemd-escape", "--mangle", "--", "a b.scope"], capture_output=True, text=True, check=True)
-    assert said.stdout.strip() != "a b.scope"
+@given(st.text(max_size=300))
+@example("解析.データ 2")
+@example("\u0301" * 300)
+@example("é" * 300)
+def test_a_name_is_made_of_anything(text: str) -> None:
+    """`fit_name`, from which jobs without a name have theirs, makes a name of whatever there is."""
+    assert check_name(fit_name(text)) == fit_name(text)
 
 
-def test_hard_names_are_jobs_like_any_other(gravscope: Gravscope) -> None:
-    """Names that look like ids, units, records or options: each is started, found by its name, and shown."""
-    for name in ("x_20260101_120000", "a.json", "x" * 100):
-        job = gravscope.start("-n", name, "--", "true")
-        gravscope.ended(job)
-        assert gravscope("path", name).stdout.strip() == str(gravscope.jobs_dir / f"{job}.json")
-    assert {path.parent for path in gravscope.folder.rglob("*") if path.is_file()} == {
-        gravscope.jobs_dir,
-        gravscope.log_dir,
-    }
+def test_names_of_our_making_in_ascii_are_as_ever() -> None:
+    """Ids that scripts wait for do not change."""
+    assert [fit_name(text) for text in ("a b", ".x", "a/b", "-", "x" * 80)] == ["a_b", "x", "a_b", "job", "x" * 60]
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
-        ("show", "a\nb"), ("show", "a/\nb"), ("run", "--cwd", "a\nb", "--", "true"), ("run", "--", "a\nb"),
-        ("run", "--env-file", "a\n\x1b[31mb", "--", "true"), ("run", "-n", "a\nb", "--", "true"), ("cancel", "\x1b[2J"),
-        ("run", "--launcher", "a\nb", "--", "true"), ("run", "--", "\udcff\n\u2028"), ("wait", "--timeout", "1\n", "x"),
-    ],
-)  # fmt: skip
-def test_a_complaint_is_one_line_whatever_is_in_it(gravscope: Gravscope, words: tuple[str, ...]) -> None:
-    """A name that holds newlines, or tells a terminal what to do, is shown escaped."""
-    done = gravscope(*words)
-    assert done.returncode in (2, 3)
-    assert done.stdout == ""
-    assert all(character.isprintable() for character in done.stderr.removesuffix("\n"))
-    assert done.stderr.startswith("gravscope: ") or "without a systemd scope" in done.stderr
+def test_a_unit_for_any_name() -> None:
+    """ASCII is as it is, other letters are escaped as by systemd-escape, and what is too long is cut, one name's unlike
+    another's; a record takes each of them."""
+    assert unit_name("fit-1.x_20260101_120000_2", "-01234567") == "gravscope-fit-1.x_20260101_120000_2-01234567.scope"
+    assert unit_name("フ_20260101_120000") == r"gravscope-\xe3\x83\x95_20260101_120000.scope"
+    long = [unit_name(f"{'あ' * 65}{last}_20260101_120000_99999", "-01234567") for last in "いう"]
+    assert long[0] != long[1]
+    assert [len(unit) <= 255 and _UNIT.fullmatch(unit) is not None for unit in long] == [True, True]
 
 
-def test_a_folder_that_is_gone(gravscope: Gravscope) -> None:
-    """Where the working directory has been removed, that is said, and not a traceback."""
-    gone = gravscope.folder / "gone"
-    gone.mkdir()
-    script = f'rmdir "{gone}"; "$@"; echo $?'
-    done = subprocess.run(
-        ["sh", "-c", script, "sh", *gravscope.command, "run", "--", "true"],
-        env=gravscope.environ, cwd=gone, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    assert done.stdout == "2\n"
-    assert done.stderr.startswith("gravscope: the working directory is gone; type: cd")
-    assert len(done.stderr.splitlines()) == 1
-
-
-def test_jobs_of_one_name_and_second_in_two_folders(managed: ManagedGravscope, clock: FakeClock) -> None:
-    """Their ids are the same, their units are not: each is a scope of its own, and is cancelled alone."""
-    clock.stand_at(NOON)
-    other = {"GRAVSCOPE_JOBS_DIR": str(managed.folder / "jobs2"), "GRAVSCOPE_LOG_DIR": str(managed.folder / "logs2")}
-    first = managed.start("-n", "same", "--", "sleep", "1000", env=clock.environ)
-    second = managed.start("-n", "same", "--", "sleep", "1000", env={**clock.environ, **other})
-    try:
-        assert first == second
-        units = [managed.record(first)["unit"], read_unit(managed.folder / "jobs2" / f"{second}.json")]
-        assert units[0] == unit_name(first)
-        assert re.fullmatch(rf"gravscope-{second}-[0-9a-f]{{8}}\.scope", units[1])
-        assert managed("cancel", "same").returncode == 0
-        assert managed.systemctl("is-active", units[1]).stdout.strip() == "active"
-    finally:
-        managed("cancel", "same", env=other)
-    # which it is some moments after its job has ended
-    until(lambda: managed.systemctl("is-active", units[1]).stdout.strip() == "inactive", "the end of its unit")
-
-
-def read_unit(path: Path) -> str:
-    """The unit in a record."""
-    found = re.search(r'"unit": "([^"]+)"', path.read_text())
-    assert found is not None
-    return found[1]
-
-
-def test_a_grace_period_of_a_month(managed: ManagedGravscope) -> None:
-    """Longer than poll(2) can wait for at a time: `cancel` waits for the unit's end all the same."""
-    job = managed.start("-n", "patient", "--grace", "30d", "--", "sleep", "1000")
-    done = managed("cancel", job)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert [step["step"] for step in managed.record(job)["cancel"]["steps"]] == ["systemctl stop"]
+def test_a_locale_that_is_not_unicode(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where names of files are in another encoding, only ASCII is safe: another locale would not find the job."""
+    monkeypatch.setattr(sys, "getfilesystemencoding", lambda: "euc_jp")
+    with pytest.raises(UsageError, match=r"set LC_ALL=C\.UTF-8"):
+        check_name("フィット")
+    assert (check_name("fit"), fit_name("フィット.x")) == ("fit", "x")

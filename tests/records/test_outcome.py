@@ -10,6 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from gravscope.base.quantity import format_size
 from gravscope.records import outcome
 from gravscope.records.model import EndState
 from gravscope.records.outcome import KILL_ALL, KILL_GROUP, STOP_UNIT, TERM_GROUP, THAW, Evidence, decide
@@ -142,7 +143,13 @@ def test_signal_names_are_this_machines(number: int) -> None:
     assert outcome.signal_name(number) == signal.Signals(number).name
 
 
-@pytest.mark.parametrize(("size", "text"), [(None, "an unknown amount"), (0, "0 MiB"), (40 * 2**20, "40 MiB")])
+@pytest.mark.parametrize(("size", "text"), [(None, "an unknown amount"), (0, "0B"), (40 * 2**20, "40M")])
 def test_sizes_in_reasons(size: int | None, text: str) -> None:
-    """Whole mebibytes; unknown is never shown as 0."""
-    assert outcome.mebibytes(size) == text
+    """As everywhere; unknown is never shown as 0."""
+    assert outcome.amount(size) == text
+
+
+@given(st.integers(0, 2**64))
+def test_a_size_is_the_same_text_everywhere(size: int) -> None:
+    """In a reason and in the table beside it."""
+    assert outcome.amount(size) == format_size(size)

@@ -80,6 +80,7 @@ def test_a_job_of_the_same_name_runs_beside_a_cut_record(gravscope: Gravscope) -
 # many records
 
 
+@pytest.mark.slow
 def test_twenty_thousand_records(inside: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
     """status opens the live ones and the last few, and no other; all of them are listed when all are asked for, bad
     ones among them; and one is found by its name."""
@@ -136,7 +137,7 @@ def test_a_folder_that_others_can_write_to_is_told(tmp_path: Path) -> None:
     assert told(tmp_path / "gone") == []
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give folders away")
+@pytest.mark.needs("root")
 def test_whose_folder_it_is(tmp_path: Path) -> None:
     """A group of one's own may write; any other may not, nor may the folder be somebody else's."""
     tmp_path.chmod(0o770)
@@ -226,6 +227,7 @@ print(refused)
 """
 
 
+@pytest.mark.needs("mount")
 def test_two_writers_on_a_disk_that_is_full_every_other_moment(tmp_path: Path) -> None:
     """Trap 49: whoever reads meanwhile finds a whole record of one of them, and afterwards nothing else is there."""
     with small_disk(tmp_path / "jobs", "size=240k") as folder:

@@ -116,6 +116,7 @@ def test_every_field_in_turn(inside: Inside, state: str) -> None:
             assert done.status % 256 != 0, (name, odd)  # the shell sees eight bits of it
 
 
+@pytest.mark.slow
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.sampled_from(["running", "starting", "failed"]), st.dictionaries(st.sampled_from(FIELDS), VALUES, max_size=3))
 def test_wrong_values_anywhere(inside: Inside, state: str, wrong: dict[str, Any]) -> None:
@@ -258,6 +259,7 @@ SIZES = st.dictionaries(st.sampled_from(sorted(WHOLE["limits"])), VALUES, max_si
 CHANGES = st.lists(st.builds(lambda limits: {"at": "", "by": "", "limits": limits}, SIZES | VALUES), max_size=2)
 
 
+@pytest.mark.slow
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(REQUESTS | VALUES, CHANGES | VALUES)
 def test_what_a_supervisor_takes_over_never_spoils_its_record(tmp_path: Path, request_: Any, changes: Any) -> None:  # noqa: ANN401

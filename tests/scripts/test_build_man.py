@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 import sys
 from functools import cache
@@ -15,6 +14,7 @@ from gravscope.base import errors
 from gravscope.cli.app import app
 from gravscope.cli.command_tree import read
 from gravscope.settings.known import SETTINGS, variable_of
+from tests.needs import need
 from tests.support import REPOSITORY
 
 PAGE = REPOSITORY / "docs" / "gravscope.1"
@@ -23,8 +23,7 @@ PAGE = REPOSITORY / "docs" / "gravscope.1"
 @cache
 def shown() -> str:
     """The page as it is read, in rows as long as they come."""
-    if shutil.which("mandoc") is None:
-        pytest.skip("needs mandoc")
+    need("mandoc")
     argv = ["mandoc", "-T", "utf8", "-O", "width=1000", PAGE]
     text = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
     return re.sub(".\b", "", text)  # bold and underlined
@@ -38,15 +37,15 @@ def test_the_page_is_the_generated_one() -> None:
     assert made.stdout == PAGE.read_text()
 
 
+@pytest.mark.needs("mandoc")
 def test_mandoc_finds_nothing_wrong() -> None:
     """No error and no warning, but that it has no date, on purpose."""
-    if shutil.which("mandoc") is None:
-        pytest.skip("needs mandoc")
     argv = ["mandoc", "-T", "lint", "-W", "warning", PAGE]
     found = subprocess.run(argv, capture_output=True, text=True, check=False).stdout
     assert [line for line in found.splitlines() if "missing date" not in line] == []
 
 
+@pytest.mark.needs("mandoc")
 def test_the_sections_of_a_man_page() -> None:
     """In their usual order; the first is what whatis(1) reads."""
     titles = re.findall("^([A-Z][A-Z ]+)$", shown(), re.MULTILINE)
@@ -57,6 +56,7 @@ def test_the_sections_of_a_man_page() -> None:
     assert f"gravscope {__version__}" in shown()
 
 
+@pytest.mark.needs("mandoc")
 def test_everything_of_the_command_line_is_in_it() -> None:
     """Every command and every option, every exit status, every variable that sets something."""
     for command in read(app).walk():
@@ -73,6 +73,7 @@ def test_everything_of_the_command_line_is_in_it() -> None:
         assert (variable_of(key) or "") in shown()
 
 
+@pytest.mark.needs("mandoc")
 def test_the_examples_are_command_lines() -> None:
     """Whatever it says to type is a command with options that there are."""
     known = {

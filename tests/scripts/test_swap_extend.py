@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.needs import leave_out, needing
 from tests.scripts.swap_machine import FSTAB, HEADER, MIB, PAGE, SCRIPT, Machine, grown
 
 
@@ -131,7 +131,7 @@ def test_a_dry_run_does_nothing(machine: Machine, user: str) -> None:
     machine.does("id", f"echo {user}")
     done = machine.run("-s", "2M", "--dry-run")
     assert (done.returncode, machine.calls()) == (0, [])
-    assert "would make a swap file of 2 MiB" in done.stdout
+    assert "would make a swap file of 2M" in done.stdout
     assert f"would add to {machine.fstab}: {machine.entry}" in done.stdout
     assert (list(machine.disk.iterdir()), machine.fstab.read_text()) == ([], FSTAB)
 
@@ -236,7 +236,7 @@ def test_root_is_needed(machine: Machine) -> None:
         (few / tool).symlink_to(str(shutil.which(tool)))
     (machine.root / "bin" / "sudo").unlink()
     if shutil.which("sudo", path="/usr/sbin:/sbin"):
-        pytest.skip("sudo lies in /usr/sbin here, where the script always looks")
+        leave_out("needs a machine without /usr/sbin/sudo, where the script always looks")
     done = machine.run("-s", "2M", PATH=f"{machine.root / 'bin'}:{few}")
     assert (done.returncode, done.stderr) == (5, "swap_extend: this needs root, and there is no sudo\n")
 
@@ -265,14 +265,14 @@ def test_the_slow_way(machine: Machine, fail: str) -> None:
     assert "copied" in done.stderr
 
 
-@pytest.fixture(params=["ext4", "xfs", "btrfs"])
+FILE_SYSTEMS = [pytest.param(kind, marks=pytest.mark.needs(f"mkfs.{kind}")) for kind in ("ext4", "xfs", "btrfs")]
+
+
+@pytest.fixture(params=FILE_SYSTEMS)
+@needing("mount")
 def real_machine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Machine]:
     """A machine whose disk is a real filesystem in a loop device, and whose swapon is the kernel's."""
     kind = request.param
-    if os.geteuid() != 0:
-        pytest.skip("switching swap on needs root")
-    if shutil.which(f"mkfs.{kind}", path="/usr/sbin:/sbin:/usr/bin:/bin") is None:
-        pytest.skip(f"mkfs.{kind} is not installed")
     machine = Machine(tmp_path, real=True)
     image = tmp_path / "image"
     with image.open("wb") as stream:
@@ -280,7 +280,7 @@ def real_machine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Mac
     subprocess.run([f"mkfs.{kind}", "-q", image], check=True, capture_output=True)
     mounted = subprocess.run(["mount", "-o", "loop", image, machine.disk], capture_output=True, text=True, check=False)
     if mounted.returncode != 0:
-        pytest.skip(f"{kind} cannot be mounted here: {mounted.stderr.strip()}")
+        leave_out(f"needs a kernel with {kind} and loop devices: {mounted.stderr.strip()}")
     try:
         yield machine
     finally:

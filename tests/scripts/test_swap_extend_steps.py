@@ -10,6 +10,8 @@ import pytest
 
 from tests.scripts.swap_machine import FSTAB, Machine, grown
 
+pytestmark = pytest.mark.slow
+
 
 def problems(machine: Machine, before: int, done: subprocess.CompletedProcess[str], mib: int) -> list[str]:
     """What is wrong after a run in which something failed; nothing should be."""

@@ -27,12 +27,14 @@ DROPIN = "sudo {} units install --system-dropin"
 
 @dataclass(frozen=True)
 class Check:
-    """One line: how it stands, a short name, what was found, and what to type, if anything helps."""
+    """One line: how it stands, a short name, what was found, and what to type, if anything helps. `because` is the name
+    of another check, of whose failure this one is a mere consequence."""
 
     name: str
     status: Status
     found: str
     type: str | None = None
+    because: str | None = None
 
 
 def python(facts: Facts) -> Check:
@@ -97,11 +99,19 @@ def manager(facts: Facts) -> Check:
         return Check("manager", "fail", "systemd-run is not installed", "sudo apt-get install systemd")
     if found.trouble is not None:
         look = f"systemctl status user@{facts.uid}.service" if facts.booted else None
-        return Check("manager", "fail", found.trouble, look)
+        ours = found.trouble.startswith("no user manager")
+        return Check(
+            "manager", "fail", found.trouble if ours else f"no user manager answers: {said(found.trouble)}", look
+        )
     if found.state in ("running", "degraded"):
         # degraded: some unit of the user's failed, which is none of ours
         return Check("manager", "ok", f"systemd --user answers, and is {found.state}")
     return Check("manager", "warn", f"systemd --user is {found.state}", "systemctl --user list-jobs")
+
+
+def said(complaint: str) -> str:
+    """What a tool complained of, without the number that says nothing beside it."""
+    return re.sub(r"^exit status \d+: ", "", complaint)
 
 
 def cgroups(facts: Facts) -> Check:

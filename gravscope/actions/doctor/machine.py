@@ -7,7 +7,7 @@ from datetime import datetime
 
 from gravscope.actions.doctor.facts import MIB, Facts, Folder
 from gravscope.actions.doctor.folders import web_root, writable_by_others
-from gravscope.actions.doctor.lines import Check, Status
+from gravscope.actions.doctor.lines import Check, Status, said
 from gravscope.base.quantity import format_size
 
 ROOM_WANTED, ROOM_NEEDED = 1024 * MIB, MIB
@@ -25,7 +25,7 @@ EARLIEST_BOOT = 1577836800.0
 def linger(facts: Facts) -> Check:
     """Whether jobs go on after the last logout."""
     if facts.linger.on is None:
-        return Check("linger", "warn", f"not known: {facts.linger.trouble}")
+        return Check("linger", "warn", f"not known, logind does not say: {said(facts.linger.trouble or 'nothing')}")
     if facts.linger.on:
         return Check("linger", "ok", "on: jobs go on after the last logout")
     found = "off: the user manager, and every scope in it, ends some seconds after the last logout"
@@ -38,7 +38,7 @@ def journal(facts: Facts) -> Check:
         return Check("journal", "warn", "there is no journald; the log files have everything")
     if facts.journal.readable:
         return Check("journal", "ok", "the lines of your own units can be read")
-    why = f": {facts.journal.trouble}" if facts.journal.trouble else ""
+    why = f": {said(facts.journal.trouble)}" if facts.journal.trouble else ""
     member = f"sudo usermod -aG systemd-journal {shlex.quote(facts.user)}; then log in anew"
     return Check("journal", "warn", f"the lines of your own units cannot be read{why}", member)
 
@@ -158,5 +158,4 @@ def pystemd(facts: Facts) -> Check:
     """The one optional package."""
     if facts.pystemd is not None:
         return Check("pystemd", "ok", facts.pystemd)
-    adds = "with it gravscope asks the manager directly, without starting systemctl"
-    return Check("pystemd", "ok", f"not installed, and not needed; {adds}", "pip install 'gravscope[systemd]'")
+    return Check("pystemd", "ok", "not installed, and not needed: systemctl does the same, some milliseconds slower")

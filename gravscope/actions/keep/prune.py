@@ -22,7 +22,7 @@ from gravscope.actions.look.owner import is_foreign
 from gravscope.actions.look.settle import settled
 from gravscope.base.errors import GravscopeError, NoSuchJobError, StoreError, UsageError
 from gravscope.records import clock
-from gravscope.records.ids import name_of, order_of
+from gravscope.records.ids import name_of, normal, order_of
 from gravscope.records.model import OLDER_DISPATCHER, JobRecord
 from gravscope.records.store import Store
 from gravscope.settings.project import Project
@@ -67,6 +67,8 @@ class Pruned:
     """Ids that had no record, but something that once stood beside one."""
     notes: list[str] = field(default_factory=list)
     errors: list[GravscopeError] = field(default_factory=list)
+    ended: int = 0
+    """How many there were to choose from."""
 
     @property
     def size(self) -> int:
@@ -104,8 +106,9 @@ class _Files:
 def prune(store: Store, project: Project, which: Which, *, dry_run: bool = False) -> Pruned:
     """Removes the jobs that `which` says and that have ended. One that cannot be removed keeps no other."""
     done = Pruned()
-    ids = [job_id for job_id in store.ids() if not which.names or name_of(job_id) in which.names]
-    for name in sorted({*which.names} - {name_of(job_id) for job_id in ids}):
+    names = {*map(normal, which.names)}
+    ids = [job_id for job_id in store.ids() if not names or name_of(job_id) in names]
+    for name in sorted(names - {name_of(job_id) for job_id in ids}):
         raise NoSuchJobError(f"no job is named {name!r} in {store.jobs_dir}", "gravscope status -a lists what there is")
     beside = _beside(store)
     for job in _chosen(_ended_jobs(store, ids, done), which):
@@ -122,9 +125,9 @@ def prune(store: Store, project: Project, which: Which, *, dry_run: bool = False
         if found is not None:
             done.jobs.append(Gone(job.job_id, found.size))
             done.notes += [found.complaint] if found.complaint else []
-    for job_id, names in sorted(beside.items()):
-        wanted = not which.names or name_of(job_id) in which.names
-        if wanted and _is_orphan(store, job_id, names) and (dry_run or _remove_orphan(store, job_id, names)):
+    for job_id, files in sorted(beside.items()):
+        wanted = not names or name_of(job_id) in names
+        if wanted and _is_orphan(store, job_id, files) and (dry_run or _remove_orphan(store, job_id, files)):
             done.orphans.append(job_id)
     return done
 
@@ -146,6 +149,7 @@ def _ended_jobs(store: Store, ids: Sequence[str], done: Pruned) -> Iterator[_End
         if record.schema == OLDER_DISPATCHER:
             older += 1
         elif not record.live and record.ended is not None:
+            done.ended += 1
             yield _Ended(job_id, record.name, clock.began(record) or 0.0, record.ended)
         elif not record.live:
             done.errors.append(StoreError(f"{store.record_path(job_id)}: does not say when the job ended"))

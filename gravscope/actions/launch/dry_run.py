@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 
 from gravscope.actions.launch.launch import argv_of, first_facts, job_environment
+from gravscope.base.immutable import Immutable
 from gravscope.base.redact import hide_in_command, hide_secrets
 from gravscope.base.stamp import stamp
 from gravscope.launchers import scope
@@ -15,8 +16,17 @@ from gravscope.records.spec import JobSpec
 from gravscope.settings.project import Project
 
 
-def dry_run(spec: JobSpec, project: Project, environ: Mapping[str, str]) -> str:
-    """The command line that would start the job, ready to paste into a POSIX shell but for secrets, which are ***."""
+class Plan(Immutable):
+    """What a launch would be: the command line that would start the job, the unit that it would make, and why it is a
+    session although a scope was wanted."""
+
+    line: str
+    unit: str | None
+    fallback_reason: str | None
+
+
+def dry_run(spec: JobSpec, project: Project, environ: Mapping[str, str]) -> Plan:
+    """The line is ready to be pasted into a POSIX shell but for secrets, which are ***."""
     now = time.time()
     job_id = f"{spec.name}_{stamp(now)}"
     choice = choose(spec, job_id, environ)
@@ -30,9 +40,7 @@ def dry_run(spec: JobSpec, project: Project, environ: Mapping[str, str]) -> str:
     }
     variables = [f"{name}={value}" for name, value in hide_secrets({**tools, **job}).items()]
     words = ["env", *variables, *launch.prefix, *hide_in_command(argv_of(spec))]
-    if spec.foreground:
-        return f"cd {shlex.quote(spec.cwd)} && {shlex.join(words)}"
-    return (
-        f"mkdir -p {shlex.quote(str(log.parent))} && cd {shlex.quote(spec.cwd)} && "
-        f"{shlex.join(words)} </dev/null >>{shlex.quote(str(log))} 2>&1"
-    )
+    line = f"cd {shlex.quote(spec.cwd)} && {shlex.join(words)}"
+    if not spec.foreground:
+        line = f"mkdir -p {shlex.quote(str(log.parent))} && {line} </dev/null >>{shlex.quote(str(log))} 2>&1"
+    return Plan(line, launch.unit, choice.fallback_reason)

@@ -14,7 +14,7 @@ import os
 import signal
 import socket
 import termios
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from signal import Signals
 
@@ -33,7 +33,6 @@ _MEANT_FOR_IT = (
 )  # fmt: skip
 # what would stop us, though the command may see to its screen first, or not stop at all
 _STOPPING = (Signals.SIGTSTP, Signals.SIGTTIN, Signals.SIGTTOU)
-_INTERRUPTING = (Signals.SIGINT, Signals.SIGQUIT)
 # si_code of a signal that the kernel itself sent (sigaction(2)); those of processes are none above 0
 _BY_A_PROCESS = 0
 STREAMS = range(3)
@@ -63,8 +62,8 @@ def run_in_foreground(spec: JobSpec, project: Project, environ: Mapping[str, str
         attendance = _Attendance(record, ours, deaf)
         status = attendance.attend()
         if status is None:
-            deaf.heed = attendance.take  # without its supervisor the command may go on for long
-            record = wait(Store(project.jobs_dir), [record.id])[0]
+            with attendance.beside():  # without its supervisor the command may go on for long
+                record = wait(Store(project.jobs_dir), [record.id])[0]
             terminal.give_back(killed=record.state not in ("succeeded", "failed"))
             return Finished(record, exit_status(record), goes_on=False)
         terminal.give_back(killed=os.WIFSIGNALED(status))
@@ -80,7 +79,6 @@ class _Deafness:
             number.value for number in (*_MEANT_FOR_IT, *_STOPPING) if signal.getsignal(number) is signal.SIG_IGN
         )
         self.heard: list[int] = []
-        self.heed: Callable[[int], None] = self.heard.append
 
 
 @contextlib.contextmanager
@@ -89,7 +87,7 @@ def _deaf() -> Iterator[_Deafness]:
     inherit: Ctrl-C ends a launcher that is stuck."""
     deaf = _Deafness()
     numbers = [number for number in (*_MEANT_FOR_IT, Signals.SIGIO) if number not in deaf.ignored]
-    before = {number: signal.signal(number, lambda caught, _frame: deaf.heed(caught)) for number in numbers}
+    before = {number: signal.signal(number, lambda caught, _frame: deaf.heard.append(caught)) for number in numbers}
     try:
         yield deaf
     finally:
@@ -115,8 +113,7 @@ class _Attendance:
             self.line.setblocking(False)
             fcntl.fcntl(self.line, fcntl.F_SETOWN, os.getpid())
             fcntl.fcntl(self.line, fcntl.F_SETFL, fcntl.fcntl(self.line, fcntl.F_GETFL) | os.O_ASYNC)
-            for number in self.deaf.heard:
-                self.take(number)
+            self._catch_up()
             while True:
                 for word, number in self._news():
                     if word == b"stopped":
@@ -127,10 +124,35 @@ class _Attendance:
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
-    def take(self, number: int) -> None:
-        """Passes on a signal of which it is not known who sent it; Ctrl-C has come to the command already."""
-        if number not in _INTERRUPTING or not _at_our_terminal():
-            self._pass_on(number)
+    @contextlib.contextmanager
+    def beside(self) -> Iterator[None]:
+        """Goes on passing signals on while something else is waited for. In a thread, which is told who sent them; a
+        handler is not, and Ctrl-C would come to the command twice."""
+        from threading import Event, Thread  # noqa: PLC0415 (rare)
+
+        signals, over = {Signals.SIGIO, *_MEANT_FOR_IT} - set(self.deaf.ignored), Event()
+
+        def listen() -> None:
+            while not over.is_set():
+                self._heed(signal.sigwaitinfo(signals))
+
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+        thread = Thread(target=listen, daemon=True)
+        thread.start()
+        try:
+            self._catch_up()
+            yield
+        finally:
+            over.set()
+            signal.pthread_kill(thread.ident or 0, Signals.SIGIO)
+            thread.join()
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    def _catch_up(self) -> None:
+        """Passes on what has come before anybody attended, Ctrl-C as well: while a command is being started its
+        supervisor ignores SIGINT. One that has it already is told twice; better than never."""
+        while self.deaf.heard:
+            self._pass_on(self.deaf.heard.pop(0))
 
     def _news(self) -> Iterator[tuple[bytes, int]]:
         """What the supervisor has said since the last time; in the end ("gone", 0)."""
@@ -210,20 +232,6 @@ class _Terminal:
             pass  # it is gone
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _at_our_terminal() -> bool:
-    """True where Ctrl-C comes to our process group from our terminal, and may be what has come."""
-    try:
-        terminal = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        return os.tcgetpgrp(terminal) == os.getpgrp()
-    except OSError:
-        return False
-    finally:
-        os.close(terminal)
 
 
 def _name_of(stream: int) -> str | None:

@@ -155,7 +155,7 @@ def _try_each(begun: Begun, environ: Mapping[str, str]) -> Facts:
             return known
         if unit_is_taken(complaint) and launch.unit == unit_name(facts["id"]):
             # a left-over, or a job of the same name and second in another folder: a name that nobody else can have
-            launches.insert(0, scope.rename(launch, unit_name(f"{facts['id']}-{os.urandom(4).hex()}")))
+            launches.insert(0, scope.rename(launch, unit_name(facts["id"], f"-{os.urandom(4).hex()}")))
         elif not launches or not nobody_there(complaint):
             raise failed.never_started(begun.project.jobs_dir, facts["id"], printable(complaint))
         else:

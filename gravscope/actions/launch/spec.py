@@ -11,7 +11,7 @@ from gravscope.base.errors import UsageError
 from gravscope.base.immutable import Immutable
 from gravscope.base.quantity import INFINITY, parse_duration
 from gravscope.base.redact_hint import is_worth_a_look
-from gravscope.records.ids import check_name
+from gravscope.records.ids import check_name, fit_name
 from gravscope.records.spec import JobSpec, LauncherChoice, Limits, Notify, OomPolicy
 from gravscope.settings.known import check_memory, parse_timeout
 from gravscope.settings.layers import Found, resolve, variables
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from gravscope.settings.project import Project
 
-_UNFIT = re.compile(r"[^A-Za-z0-9_.-]+", re.ASCII)
 _SCRIPTS = {".py", ".sh", ".pl", ".rb", ".R", ".jl", ".js"}
 # bytes of one word, or of NAME=VALUE: MAX_ARG_STRLEN of the kernel, without the NUL at the end (execve(2))
 LONGEST_WORD = 32 * os.sysconf("SC_PAGE_SIZE") - 1
@@ -145,7 +144,7 @@ def default_name(command: Sequence[str], *, shell: bool = False) -> str:
         stem = path.stem if path.suffix in _SCRIPTS else path.name
         if _INTERPRETERS.fullmatch(stem) and any(Path(other).suffix in _SCRIPTS for other in candidates):
             continue
-        return _UNFIT.sub("_", stem).lstrip("_.-")[:60] or "job"
+        return fit_name(stem)
     return "job"
 
 
@@ -164,7 +163,7 @@ def make_limits(typed: TypedLimits) -> Limits:
     try:
         limits = Limits(**typed.as_dict())
     except UsageError as error:
-        raise UsageError(_as_option(error.message), error.hint) from None
+        raise UsageError(_as_option(error.message), error.hint, error.instead) from None
     check_memory(limits.mem_high, "--mem-high")
     check_memory(limits.mem_max, "--mem-max")
     return limits

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from gravscope.actions.look.owner import look
@@ -14,6 +14,7 @@ from gravscope.base.errors import GravscopeError, NoSuchJobError
 from gravscope.linux import cgroup, proc
 from gravscope.records import clock
 from gravscope.records.model import JobRecord
+from gravscope.records.outcome import NEVER_STARTED
 from gravscope.records.progress import TAIL, Progress, find
 from gravscope.records.store import Store, each_readable
 
@@ -35,9 +36,11 @@ class Standing:
 
     @property
     def limit(self) -> int | None:
-        """The memory limit that binds first, in bytes: what the kernel holds, or what the watch holds."""
+        """The memory limit that binds first, in bytes: of those that the kernel holds, or that the watch holds."""
         held = self.record.effective or {}
-        limits = [held.get("mem_high"), held.get("mem_max"), self.record.limits.mem_high, self.record.limits.mem_max]
+        limits: list[object] = [held.get("mem_high"), held.get("mem_max")]
+        if self.record.enforcement == "watch":
+            limits.append(self.record.limits.mem_max)
         numbers = [limit for limit in limits if isinstance(limit, int)]
         return min(numbers) if numbers and self.record.enforcement != "none" else None
 
@@ -47,21 +50,65 @@ class Standing:
         return clock.age(self.record) if self.record.live else self.record.duration
 
 
+@dataclass(frozen=True)
+class Overview:
+    """The jobs to look at, how many there are in all, and how many of the newest are left out since they never started:
+    whoever mistyped a command was told so, and what hides his jobs is no help."""
+
+    found: list[Standing | GravscopeError]
+    total: int
+    never_started: int = 0
+
+
+def overview(store: Store) -> Overview:
+    """The last 20 jobs, as `status` has them, but for those that never started if there is any other."""
+    found: list[Standing | GravscopeError] = []
+    left_out: list[Standing | GravscopeError] = []
+    latest, total = store.latest_of(RECENT)
+    for item in _each(store, latest):
+        (left_out if _never_started(item) else found).append(item)
+    if left_out and total > len(latest) and len(found) < RECENT:
+        known = set(latest)  # more of them are worth the sorting of a whole folder only now
+        for item in _each(store, (job_id for job_id in store.ids() if job_id not in known)):
+            (left_out if _never_started(item) else found).append(item)
+            if len(found) == RECENT:
+                break
+    if not found:
+        return Overview(_live_first(_newest_first(left_out[:RECENT])), total)
+    return Overview(_live_first(_newest_first(found)), total, len(left_out))
+
+
+def _each(store: Store, ids: Iterable[str]) -> Iterator[Standing | GravscopeError]:
+    """Each as it stands; one that was removed since the folder was listed is none of the jobs there are."""
+    for record in each_readable(store, ids):
+        item = _standing_or_error(store, record)
+        if not isinstance(item, NoSuchJobError):
+            yield item
+
+
+def _never_started(item: Standing | GravscopeError) -> bool:
+    return isinstance(item, Standing) and item.record.state == NEVER_STARTED
+
+
 def status(store: Store, job_ids: Sequence[str] = (), *, everything: bool = False) -> list[Standing | GravscopeError]:
     """The jobs of `job_ids`, or the last 20, or all: live ones first, newest first.
 
     A record that cannot be read stands in the list as its error, and hides no other.
     """
     ids = list(job_ids) or (store.ids() if everything else store.latest(RECENT))
-    found: list[Standing | GravscopeError] = []
-    for record in each_readable(store, ids):
-        try:
-            found.append(standing(store, record) if isinstance(record, JobRecord) else record)
-        except GravscopeError as error:
-            found.append(error)
     if not job_ids:
-        # one that was removed since the folder was listed is none of the jobs there are
-        found = _newest_first([item for item in found if not isinstance(item, NoSuchJobError)])
+        return _live_first(_newest_first([*_each(store, ids)]))
+    return _live_first([_standing_or_error(store, record) for record in each_readable(store, ids)])
+
+
+def _standing_or_error(store: Store, record: JobRecord | GravscopeError) -> Standing | GravscopeError:
+    try:
+        return standing(store, record) if isinstance(record, JobRecord) else record
+    except GravscopeError as error:
+        return error
+
+
+def _live_first(found: list[Standing | GravscopeError]) -> list[Standing | GravscopeError]:
     return sorted(found, key=lambda item: not (isinstance(item, Standing) and item.record.live))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from gravscope.actions.look.settle import UNSUPERVISED
-from gravscope.actions.look.status import Standing, status
+from gravscope.actions.look.status import Overview, Standing, overview, status
 from gravscope.actions.look.wait import sleep_until_any_ends, supervisors
 from gravscope.base.errors import GravscopeError
 from gravscope.records.store import Store
@@ -14,12 +14,17 @@ from gravscope.records.store import Store
 LOOK_AGAIN = 1.0
 
 
-def watch(store: Store, job_ids: Sequence[str] = ()) -> Iterator[list[Standing | GravscopeError]]:
-    """The standings of the jobs, first at once, then after every second and at every end of one."""
+def watch(store: Store, job_ids: Sequence[str] = (), *, every_end: bool = False) -> Iterator[Overview]:
+    """The standings of the jobs, first at once, then after every second and at every end of one; with `every_end`, also
+    of those that never started."""
     while True:
-        found = status(store, job_ids)
-        yield found
-        records = [item.record for item in found if isinstance(item, Standing)]
+        if job_ids or every_end:
+            found = status(store, job_ids)
+            seen = Overview(found, len(found))
+        else:
+            seen = overview(store)
+        yield seen
+        records = [item.record for item in seen.found if isinstance(item, Standing)]
         sleep_until_any_ends(supervisors(records), LOOK_AGAIN)
 
 

@@ -136,10 +136,7 @@ def remove(place: Place, *, force: bool = False, dry_run: bool = False) -> Outco
 def _refuse_without_root(place: Place, verb: str) -> None:
     """Only for the machine's own root: a root folder elsewhere is whoever's it is."""
     if place.system and place.root == Path("/") and os.geteuid() != 0:
-        import shlex  # noqa: PLC0415 (only for this message)
-
-        command = shlex.join(["sudo", *package_data.program(), "units", verb, "--system-dropin"])
-        raise UnsupportedError(f"/{SYSTEM_FOLDER} is root's", f"type: {command}")
+        raise UnsupportedError(f"/{SYSTEM_FOLDER} is root's", f"type: sudo gravscope units {verb} --system-dropin")
 
 
 def _write(unit: Unit) -> None:

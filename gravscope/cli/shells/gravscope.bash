@@ -49,13 +49,13 @@ _gravscope_argument() {
 # Completes "$2", which is to be one of "$1".
 _gravscope_value() {
   case $1 in
-    @jobs | @names)
+    @ask:*)
       if [[ $2 == */* ]]; then
         compopt -o default
         return
       fi
       compopt -o nosort
-      mapfile -t COMPREPLY < <("${program/#\~\//$HOME/}" _complete "${1#@}" "$2" 2>/dev/null)
+      mapfile -t COMPREPLY < <("${program/#\~\//$HOME/}" _complete "${1#@ask:}" "$2" 2>/dev/null)
       COMPREPLY=("${COMPREPLY[@]%%$'\t'*}")
       ;;
     @files) compopt -o default ;;

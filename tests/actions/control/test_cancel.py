@@ -71,6 +71,7 @@ def test_a_trap_may_end_it_well(gravscope: Gravscope) -> None:
     assert gravscope("wait", job).returncode == 1
 
 
+@pytest.mark.needs("ps")
 def test_runaways_end_too(gravscope: Gravscope) -> None:
     """Children that called setsid, and orphans of a double fork, are no longer there after a cancel."""
     job = ready(gravscope, gravscope.start("-n", "runaways", "--", "bash", "-c", RUNAWAYS))
@@ -114,6 +115,7 @@ def test_a_stopped_job_ends(gravscope: Gravscope) -> None:
     assert steps(gravscope.record(job)) == ["SIGTERM to the process group"]
 
 
+@pytest.mark.slow
 def test_twenty_cancels_at_once(gravscope: Gravscope) -> None:
     """Twenty cancels of one job at the same moment all succeed, and one of them does the work, once."""
     job = gravscope.start("-n", "popular", "--", "sleep", "1000")

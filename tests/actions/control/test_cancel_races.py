@@ -97,6 +97,7 @@ def rounds_in(gravscope: Gravscope, folder: Path, launcher: str, kind: str, roun
     return done.stdout
 
 
+@pytest.mark.slow
 def test_cancel_against_natural_end(gravscope: Gravscope) -> None:
     """A thousand times: a job that ended by itself with 0 succeeded, one that was ended is cancelled, and no record
     changes after that."""

@@ -17,19 +17,17 @@ from typing import Any
 
 import pytest
 
+from tests.needs import needing
 from tests.support import REPOSITORY, Gravscope, alive, until
 
 DRIVER = Path(__file__).with_name("pid_reuse.py")
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root for namespaces of its own")
-
 
 @pytest.fixture(scope="module")
+@needing("mount")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What the driver saw, case by case."""
-    if os.geteuid() != 0:
-        pytest.skip("needs root for namespaces of its own")
     tool = Gravscope(tmp_path_factory.mktemp("reuse"))
     command = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", sys.executable, str(DRIVER)]
     done = subprocess.run(
@@ -111,10 +109,9 @@ def test_what_is_left_of_the_job_is_ended(seen: dict[str, Any], case: str) -> No
 
 
 @pytest.fixture
+@needing("mount")
 def other_boot(tmp_path: Path) -> Iterator[list[str]]:
     """Words before a command for which the machine was started anew."""
-    if os.geteuid() != 0:
-        pytest.skip("needs root for namespaces of its own")
     boot = tmp_path / "boot_id"
     boot.write_text("01234567-89ab-cdef-0123-456789abcdef\n")
     script = f'mount --bind {boot} {BOOT_ID} && exec "$@"'

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tests.needs import needing
 from tests.support import REPOSITORY, Gravscope, ManagedGravscope, alive, state_of, until
 
 HUNG_DISK = REPOSITORY / "tests" / "hung_disk.py"
@@ -45,13 +46,12 @@ class HungDisk:
 
 
 @pytest.fixture
+@needing("mount")
 def plug() -> Iterator[Callable[..., HungDisk]]:
     """Makes hung disks, and takes them away again after the test."""
     made: list[tuple[HungDisk, tuple[str, ...]]] = []
 
     def make(folder: Path, before: tuple[str, ...] = ()) -> HungDisk:
-        if os.geteuid() != 0:
-            pytest.skip("needs root to mount a file system")
         folder.mkdir()
         made.append((HungDisk(folder, before), before))
         return made[-1][0]

@@ -104,7 +104,7 @@ LOST = {**HELD, "mem_high": None, "mem_max": None}
         ("slice", replace(GOOD, trial=Trial(None, LOST)), "warn", "the kernel does not hold the 6G"),
         ("session", replace(GOOD, missing_tools=("setsid",)), "warn", "setsid not installed"),
         ("linger", replace(GOOD, linger=Linger(False)), "warn", "off"),
-        ("linger", replace(GOOD, linger=Linger(None, "no bus")), "warn", "not known: no bus"),
+        ("linger", replace(GOOD, linger=Linger(None, "no bus")), "warn", "does not say: no bus"),
         ("journal", replace(GOOD, journal=Journal(True, False, "denied")), "warn", "cannot be read: denied"),
         ("journal", replace(GOOD, journal=Journal(False, False)), "warn", "no journald"),
         ("swap", replace(GOOD, swap=0), "warn", "none"),
@@ -144,6 +144,56 @@ def test_a_scope_that_does_not_work() -> None:
     found: Diagnosis = judge(replace(GOOD, trial=Trial("no", {}), manager=NO_MANAGER))
     assert not found.scope_works
     assert "sessions" in next(line.found for line in found.checks if line.name == "scope")
+
+
+BROKEN = replace(GOOD, trial=Trial("no", {}), controllers=None, slice=None)
+
+
+@pytest.mark.parametrize(
+    ("facts", "cause"),
+    [
+        (replace(BROKEN, booted=False, manager=NO_MANAGER, linger=Linger(None)), "systemd"),
+        (replace(BROKEN, systemd=None, manager=replace(NO_MANAGER, installed=False, owner=None)), "systemd"),
+        (replace(BROKEN, manager=replace(NO_MANAGER, owner=None)), "runtime-dir"),
+        (replace(BROKEN, manager=NO_MANAGER), "bus"),
+        (replace(BROKEN, manager=replace(GOOD.manager, trouble="exit status 1: Connection refused")), "manager"),
+        (replace(BROKEN, booted=False, manager=replace(GOOD.manager, trouble="it hangs")), "manager"),
+        (replace(BROKEN, manager=replace(NO_MANAGER, installed=False)), "manager"),
+        (replace(BROKEN, controllers=GOOD.controllers), "scope"),
+    ],
+)  # fmt: skip
+def test_one_cause_has_one_failure(facts: Facts, cause: str) -> None:
+    """The first thing that is missing fails; what needs it says so, and nothing else fails."""
+    checks = judge(facts).checks
+    assert [line.name for line in checks if line.status == "fail" and line.because is None] == [cause]
+    assert {line.because for line in checks} == {None, cause}
+    assert all(cause in (line.because, line.name) for line in checks if line.name in ("scope", "limits"))
+
+
+def test_nobody_is_told_of_a_cause_where_scopes_work() -> None:
+    """A warning beside a scope that works stands for itself."""
+    found = judge(replace(GOOD, linger=Linger(False), slice=Slice(None, {}), booted=False))
+    assert {line.because for line in found.checks} == {None}
+
+
+def test_root_is_not_told_to_use_sudo() -> None:
+    """Who is root already types the rest."""
+    facts = replace(GOOD, uid=0, swap=0, controllers=frozenset({"memory"}), journal=Journal(True, False))
+    facts = replace(facts, clock=replace(GOOD.clock, synchronised=False))
+    assert not any("sudo" in (line.type or "") for line in judge(facts).checks)
+    assert check(facts, "clock").type == "timedatectl set-ntp true"
+    assert check(replace(facts, uid=UID), "clock").type == "sudo timedatectl set-ntp true"
+
+
+def test_our_words_come_before_a_tools() -> None:
+    """What systemctl and loginctl say stands behind what it means, without a bare exit status."""
+    dead = replace(
+        GOOD, manager=replace(GOOD.manager, trouble="exit status 1: Failed to connect to bus: No medium found")
+    )
+    assert check(dead, "manager").found == "no user manager answers: Failed to connect to bus: No medium found"
+    assert check(replace(GOOD, linger=Linger(None, "exit status 1: Host is down")), "linger").found == (
+        "not known, logind does not say: Host is down"
+    )
 
 
 def test_nothing_to_type_where_it_cannot_help() -> None:

@@ -73,7 +73,7 @@ def test_mode_is_kept(tmp_path: Path, mode: int) -> None:
     assert stat.S_IMODE(script.stat().st_mode) == mode
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+@pytest.mark.needs("root")
 def test_owner_is_kept(tmp_path: Path) -> None:
     """A file that root guards stays its owner's."""
     script = tmp_path / "a.sh"

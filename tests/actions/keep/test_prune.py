@@ -110,6 +110,28 @@ def test_it_says_what_it_freed(gravscope: Gravscope) -> None:
     assert said == {"dry_run": False, "jobs": [], "bytes": 0, "orphans": [], "notes": [], "errors": []}
 
 
+def test_why_there_is_nothing_to_remove(gravscope: Gravscope) -> None:
+    """It says which jobs there were to choose from, and where to look; a dry run says the same."""
+    look = "; all: gravscope status -a\n"
+    assert gravscope("prune", "--keep", "0").stdout == f"nothing to remove: no job has ended{look}"
+    job = plant(gravscope, "one", 1)
+    said = f"nothing to remove: none of the one job that has ended did so 30d ago{look}"
+    assert gravscope("prune", "--older-than", "30d").stdout == said
+    assert gravscope("prune", "--older-than", "30d", "--dry-run").stdout == said
+    plant(gravscope, "two", 40)
+    for words, why in (
+        (("--keep", "1"), "no name has more than 1 of the 2 jobs that have ended"),
+        (("--older-than", "90d"), "none of the 2 jobs that have ended did so 90d ago"),
+        (
+            ("--older-than", "30d", "--keep", "1"),
+            "none of the 2 jobs that have ended did so 30d ago and is not of the newest 1 of its name",
+        ),
+        (("--keep", "1", "one"), "no name has more than 1 of the one job that has ended"),
+    ):
+        assert gravscope("prune", *words).stdout == f"nothing to remove: {why}{look}"
+    assert left(gravscope) >= files_of(job)
+
+
 def test_a_log_that_may_not_be_ours_is_left_alone(gravscope: Gravscope) -> None:
     """A link, a FIFO, a file elsewhere, another job's log: it stays, it is said, and the record goes."""
     other = plant(gravscope, "other", 1)
@@ -314,6 +336,7 @@ def test_jobs_that_are_started_meanwhile(gravscope: Gravscope) -> None:
     assert sum(len(each.jobs) for each in found) == len(marks)
 
 
+@pytest.mark.needs("mount")
 def test_on_a_full_disk(gravscope: Gravscope) -> None:
     """Where not even a lock can be made any more, prune is what makes room."""
     with small_disk(gravscope.folder / "disk", f"size={64 * PAGE}", "nr_inodes=12") as disk:

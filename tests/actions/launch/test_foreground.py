@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.needs import needing
 from tests.support import Gravscope, ManagedGravscope, alive, state_of, until
 from tests.terminal import Screen, screen_for, waiting
 from tests.vim import use_vim
@@ -19,6 +20,7 @@ DEAF = "trap 'echo caught' INT TSTP; echo ready; until read -t 1 x; [ $? -le 128
 
 
 @pytest.fixture
+@needing("tmux")
 def screen(gravscope: Gravscope) -> Iterator[Screen]:
     """A terminal with a shell, without a user manager."""
     with screen_for(gravscope) as screen:
@@ -26,13 +28,15 @@ def screen(gravscope: Gravscope) -> Iterator[Screen]:
 
 
 @pytest.fixture
+@needing("tmux")
 def managed_screen(managed: ManagedGravscope) -> Iterator[Screen]:
     """The same, of an ordinary user with a user manager."""
     with screen_for(managed) as screen:
         yield screen
 
 
-@pytest.fixture(params=["session", "scope"])
+@pytest.fixture(params=["session", pytest.param("scope", marks=pytest.mark.needs("manager"))])
+@needing("tmux")
 def either(request: pytest.FixtureRequest) -> Screen:
     """One and the other."""
     found: Screen = request.getfixturevalue("screen" if request.param == "session" else "managed_screen")
@@ -60,6 +64,7 @@ def is_running(gravscope: Gravscope, count: int = 1) -> bool:
 # a full-screen program
 
 
+@pytest.mark.needs("less")
 def test_less_is_usable(either: Screen) -> None:
     """less fills the screen, scrolls, takes the new size of its window, stops on Ctrl-Z, goes on with fg, and leaves
     the screen as it was, with exit status 0; meanwhile status and show tell that it runs, and at which terminal."""
@@ -92,6 +97,7 @@ def test_less_is_usable(either: Screen) -> None:
     assert (record["state"], record["exit_code"], record["warnings"]) == ("succeeded", 0, [])
 
 
+@pytest.mark.needs("vim")
 def test_vim_is_usable(either: Screen) -> None:
     """An editor takes keys, follows its window, writes; and the exit status is its own, 0 of :wq and 1 of :cq."""
     use_vim(either)

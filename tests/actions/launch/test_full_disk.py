@@ -80,6 +80,7 @@ def full(folder: Path, take: Callable[[Path], None], *options: str) -> Iterator[
         yield folder
 
 
+@pytest.mark.needs("mount")
 def test_no_room_for_a_record(gravscope: Gravscope) -> None:
     """A full disk under the records: nothing is started, and nothing half-written is left."""
     with full(gravscope.jobs_dir, fill, SIZE):
@@ -88,6 +89,7 @@ def test_no_room_for_a_record(gravscope: Gravscope) -> None:
         assert gravscope.ended(gravscope.start("-n", "x", "--", "true"))["state"] == "succeeded"
 
 
+@pytest.mark.needs("mount")
 def test_no_room_for_a_name(gravscope: Gravscope) -> None:
     """A disk with bytes to spare and no inode left: the same, for records and for logs."""
     with full(gravscope.jobs_dir, fill_names, SIZE, "nr_inodes=16"):
@@ -96,12 +98,14 @@ def test_no_room_for_a_name(gravscope: Gravscope) -> None:
         refused(gravscope, NO_SPACE, "set GRAVSCOPE_LOG_DIR elsewhere")
 
 
+@pytest.mark.needs("mount")
 def test_no_room_for_the_pid(gravscope: Gravscope) -> None:
     """Room for the first record, and none for the one with the pid: nothing runs that no record names."""
     with small_disk(gravscope.jobs_dir, f"size={PAGE}"):
         refused(gravscope, NO_SPACE, "nothing was started; make room")
 
 
+@pytest.mark.needs("mount")
 def test_no_room_for_output(gravscope: Gravscope) -> None:
     """A full disk under the logs is the job's own affair: it starts, and what it makes of that is recorded."""
     with full(gravscope.log_dir, fill, SIZE):
@@ -110,6 +114,7 @@ def test_no_room_for_output(gravscope: Gravscope) -> None:
         assert (loud["state"], loud["exit_code"]) == ("failed", 1)
 
 
+@pytest.mark.needs("mount", "btrfs", "mkfs.btrfs")
 def test_a_quota_that_is_used_up(gravscope: Gravscope) -> None:
     """A real quota, before and while a job runs: as a full disk, in the kernel's own words."""
     with over(quota_disk(gravscope.jobs_dir, "512K"), gravscope) as folder:
@@ -150,12 +155,14 @@ def stays_true_while_full(gravscope: Gravscope, take: Callable[[], None], give: 
     assert names_in(gravscope.jobs_dir) == {f"{job}.json"}
 
 
+@pytest.mark.needs("mount")
 def test_full_while_a_job_runs(gravscope: Gravscope) -> None:
     """Filled after the start, freed after the end: the record has the end, and its exit status."""
     with over(small_disk(gravscope.jobs_dir, SIZE), gravscope) as folder:
         stays_true_while_full(gravscope, lambda: fill(folder), lambda: free(folder))
 
 
+@pytest.mark.needs("mount")
 def test_read_only_while_a_job_runs(gravscope: Gravscope) -> None:
     """A disk that turns read-only, as one with errors does: the same."""
     gravscope.jobs_dir.mkdir()
@@ -183,6 +190,7 @@ def test_full_just_before_it_ran(tmp_path: Path) -> None:
     assert states == ["starting", "running"]
 
 
+@pytest.mark.needs("mount")
 def test_read_only_folders(gravscope: Gravscope) -> None:
     """Nothing can be started there, and that is one line."""
     gravscope.jobs_dir.mkdir()
@@ -193,6 +201,7 @@ def test_read_only_folders(gravscope: Gravscope) -> None:
         refused(gravscope, READ_ONLY, "set GRAVSCOPE_LOG_DIR elsewhere")
 
 
+@pytest.mark.needs("mount")
 def test_a_job_over_a_read_only_disk_can_be_ended(gravscope: Gravscope) -> None:
     """Neither its request nor its end can be written, and it ends all the same; later the record has the end."""
     gravscope.jobs_dir.mkdir()
@@ -206,6 +215,7 @@ def test_a_job_over_a_read_only_disk_can_be_ended(gravscope: Gravscope) -> None:
     assert gravscope.record(job)["state"] == "cancelled"
 
 
+@pytest.mark.needs("mount")
 def test_what_was_lost_is_told_over_a_read_only_disk(gravscope: Gravscope) -> None:
     """A job whose supervisor was killed is told as lost where nothing can be written, with and without its lock."""
     gravscope.jobs_dir.mkdir()
@@ -222,6 +232,7 @@ def test_what_was_lost_is_told_over_a_read_only_disk(gravscope: Gravscope) -> No
         assert (shown["state"], gravscope.record(job)) == ("lost", record)
 
 
+@pytest.mark.needs("mount")
 def test_cancel_with_room_for_one_request(gravscope: Gravscope) -> None:
     """Where the disk takes the request and nothing after it, the job is cancelled although its step is not on disk."""
     with over(small_disk(gravscope.jobs_dir, SIZE), gravscope) as folder:
@@ -238,6 +249,7 @@ def test_cancel_with_room_for_one_request(gravscope: Gravscope) -> None:
         assert (record["state"], record["signal"]) == ("cancelled", signal.SIGTERM)
 
 
+@pytest.mark.needs("mount")
 def test_a_request_that_is_written_too_late(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where there was no room for it before the signal and there is some after that, the supervisor may have looked
     in between, and have known of nobody who asked: it is cancelled all the same."""
@@ -257,6 +269,7 @@ def test_a_request_that_is_written_too_late(tmp_path: Path, monkeypatch: pytest.
     assert ladder.conclude().state == store.read("x").state == "cancelled"
 
 
+@pytest.mark.needs("mount")
 def test_cancel_without_a_name_left(gravscope: Gravscope) -> None:
     """A job that took the last inode of its records' disk can be ended all the same, and once only."""
     with over(small_disk(gravscope.jobs_dir, SIZE, "nr_inodes=16"), gravscope) as folder:
@@ -288,6 +301,7 @@ def impatient(tmp_path: Path) -> dict[str, str]:
     return {"PYTHONPATH": str(site)}
 
 
+@pytest.mark.needs("mount")
 def test_never_any_room(gravscope: Gravscope, impatient: dict[str, str]) -> None:
     """A supervisor that gave up leaves a whole record of a job that ran; each look says `lost`, and the request to
     cancel it, which the next look is to know of, stays until that is on disk."""

@@ -121,7 +121,7 @@ def test_the_supervisors_own_path_is_not_expanded(managed: ManagedGravscope) -> 
         'exec /usr/bin/systemd-run "$@"\n'
     )
     stub.chmod(0o755)
-    subprocess.run(["chown", "-R", managed.manager.user, folder], check=True)
+    subprocess.run(["chown", "-R", str(managed.manager.uid), folder], check=True)
     job = managed.start("--", "true", env={"PYTHONPATH": str(folder), "PATH": f"{folder}:{managed.manager.path}"})
     assert managed.ended(job)["state"] == "succeeded"
     words = seen.read_text().splitlines()

@@ -122,7 +122,7 @@ def test_the_watch_kills_at_the_limit(gravscope: Gravscope) -> None:
     done = gravscope(
         "run", "-n", "hog", "--launcher", "session", "--mem-max", "64M", "--", sys.executable, "-c", HOG, "200"
     )
-    assert "gravscope watches the job" in done.stderr
+    assert "gravscope itself watches --mem-max" in done.stderr
     job = done.stdout.strip()
     assert gravscope("wait", job).returncode == 137
     record = gravscope.record(job)
@@ -132,6 +132,7 @@ def test_the_watch_kills_at_the_limit(gravscope: Gravscope) -> None:
     assert "gravscope's watch" in gravscope("show", job).stdout
 
 
+@pytest.mark.slow
 def test_the_watch_counts_shared_pages_once(gravscope: Gravscope) -> None:
     """A pool of forked workers that share 50 MiB is not taken for five times as much."""
     script = f"{HOG.replace('time.sleep(1000)', '')}{POOL}; print('forked', flush=True); time.sleep(1000)"
@@ -144,6 +145,7 @@ def test_the_watch_counts_shared_pages_once(gravscope: Gravscope) -> None:
         until(lambda: gravscope.record(job)["ended"], "an end that must not come", patience=2)
 
 
+@pytest.mark.slow
 def test_timeout(gravscope: Gravscope) -> None:
     """A job that outlasts its timeout is ended by SIGTERM, after the grace period by SIGKILL, and is timed-out."""
     script = "trap '' TERM; echo deaf; while :; do sleep 0.1; done"

@@ -92,6 +92,7 @@ def test_it_is_an_installation_of_its_own(installed: tuple[Gravscope, Installati
         old("--version")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["delete", "replace"])
 def test_jobs_of_an_installation_that_is_gone(
     gravscope: Gravscope, installed: tuple[Gravscope, Installation], how: str
@@ -137,7 +138,7 @@ def installed_beside(managed: ManagedGravscope) -> tuple[ManagedGravscope, Insta
     """The same beside a user manager, for its user."""
     folder = managed.manager.new_folder("installed")
     installation = Installation(folder)
-    subprocess.run(["chown", "-hR", managed.manager.user, folder], check=True)
+    subprocess.run(["chown", "-hR", str(managed.manager.uid), folder], check=True)
     old = ManagedGravscope(managed.manager)
     old.command = installation.command
     old.environ = {name: value for name, value in managed.environ.items() if name != "PYTHONPATH"}

@@ -21,6 +21,22 @@ def test_the_whole_log_and_its_last_lines(gravscope: Gravscope) -> None:
     assert gravscope("logs", "-n", "100", job).stdout == "1\n2\n3\n4\n5\nend"
 
 
+def test_an_empty_log_is_told(gravscope: Gravscope) -> None:
+    """On standard error: that the job wrote nothing, or nothing so far, or that it never started, and why."""
+    live = gravscope.start("-n", "live", "--", "sleep", "1000")
+    done = gravscope("logs", live)
+    assert (done.stdout, done.stderr) == ("", f"gravscope: {live}: the log is empty so far\n")
+    quiet = gravscope.start("-n", "quiet", "--", "true")
+    gravscope.ended(quiet)
+    for words in ((), ("-n", "5")):
+        done = gravscope("logs", *words, quiet)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", f"gravscope: {quiet}: the job wrote nothing\n")
+    for words in (("-n", "0"), ("--json",)):
+        assert gravscope("logs", *words, quiet).stderr == ""
+    assert gravscope("run", "-n", "wrong", "--", "/no/such/command").returncode == 2
+    assert " never started, so it wrote nothing: " in gravscope("logs", "wrong").stderr
+
+
 @pytest.mark.parametrize("lines", [1, 7, 9999, 20_000, 20_001])
 def test_the_end_of_a_log_of_many_blocks(gravscope: Gravscope, lines: int) -> None:
     """-n is right also where the lines go back over many blocks of the file."""

@@ -7,6 +7,8 @@ import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from tests.support import Gravscope, alive, until
 
 
@@ -58,6 +60,7 @@ def test_left_behind_while_starting(gravscope: Gravscope) -> None:
     assert not (gravscope.jobs_dir / f"{job}.lock").exists()
 
 
+@pytest.mark.slow
 def test_settled_once(gravscope: Gravscope) -> None:
     """Twenty who look at the same moment see and leave one and the same settled record."""
     job = gravscope.start("-n", "x", "--", "sleep", "1000")

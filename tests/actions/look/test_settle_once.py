@@ -100,6 +100,7 @@ def tell(process: subprocess.Popen[str]) -> None:
     process.stdin.flush()
 
 
+@pytest.mark.slow
 def test_twenty_look_at_once(
     tmp_path: Path, gone: subprocess.Popen[bytes], look: Callable[..., subprocess.Popen[str]]
 ) -> None:

@@ -101,6 +101,7 @@ def lines(draw: st.DrawFn) -> list[str]:
     return words + draw(st.lists(st.one_of(TEXT, BYTES, ODD), max_size=4))
 
 
+@pytest.mark.slow
 @given(words=lines())
 @settings(max_examples=1500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_as_typer_reads_it(by_typer: Callable[[list[str]], Call | None], words: list[str]) -> None:

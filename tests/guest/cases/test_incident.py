@@ -48,7 +48,7 @@ def test_with_gravscope_tmux_lives(guest: GuestGravscope) -> None:
         server.type(f"{typed_gravscope()} run -n hog --mem-max 60M --swap-max 0 -- {PYTHON_HOG}")
         record = ended_job(guest, "hog")
         assert (record["state"], record["exit_code"], record["signal"]) == ("oom-killed", None, 9)
-        assert "the job's own memory limit of 60 MiB" in record["reason"]
+        assert "the job's own memory limit of 60M" in record["reason"]
         assert record["effective"]["mem_max"] == 60 * MIB
         assert 40 * MIB < record["peak_memory"] <= 60 * MIB
         assert record["peak_memory_source"] == "kernel"

@@ -18,7 +18,7 @@ GUEST = {"mem": "400M"}
 # What fifty jobs may leave of the 1200 MB that they took together. Records, logs and the journal lie in memory here,
 # and so does what the kernel and systemd keep of cgroups that are gone: about 4 MB were seen.
 TOLERANCE = 12 * MIB
-OWN = "at the job's own memory limit of 24 MiB"
+OWN = "at the job's own memory limit of 24M"
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ def test_limits_of_a_live_job(guest: GuestGravscope) -> None:
     assert guest("limit", job, "--mem-max", "20M", "--force").returncode == 0
     record = guest.ended(job)
     assert record["state"] == "oom-killed"
-    assert "at the job's own memory limit of 20 MiB" in record["reason"]
+    assert "at the job's own memory limit of 20M" in record["reason"]
     assert [change["limits"]["mem_max"] for change in record["limit_changes"]] == [80 * MIB, 20 * MIB]
 
 

@@ -1,0 +1,27 @@
+"""The README's tour on a whole machine: what it shows is what a machine with a user manager prints."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.readme import PROPERTY, masked, play
+from tests.support import REPOSITORY
+
+
+def test_the_tour(tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
+    """Each block prints what the page shows below it: jobs run in scopes, and the kernel kills at the limit."""
+    tools, beside = tmp_path / "tools", tmp_path / "beside"
+    tools.mkdir()
+    beside.mkdir()
+    (tools / "gravscope").write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m gravscope "$@"\n')
+    (tools / "gravscope").chmod(0o755)
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("GRAVSCOPE", "MAKE"))}
+    environ |= {"PATH": f"{tools}:{environ['PATH']}", "PYTHONPATH": str(REPOSITORY)}
+    blocks, outputs = play(environ, beside)
+    record_property(PROPERTY, outputs)
+    shown = [output if block.shown is None else block.shown for block, output in zip(blocks, outputs, strict=True)]
+    assert masked(outputs) == masked(shown), "if that is as it should be: python -m tests.readme --write"

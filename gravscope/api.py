@@ -40,9 +40,10 @@ from gravscope.base.errors import (
 )
 from gravscope.base.quantity import INFINITY, parse_duration
 from gravscope.records.ids import name_of, order_of
-from gravscope.records.model import JobRecord, OomPolicy, State
-from gravscope.records.spec import LAUNCHERS, OOM_POLICIES, LauncherChoice, Limits
+from gravscope.records.model import JobRecord
+from gravscope.records.spec import LAUNCHERS, OOM_POLICIES, Limits
 from gravscope.records.store import Store
+from gravscope.records.types import LauncherChoice, OomPolicy, State
 from gravscope.settings.project import here
 from gravscope.systemd.host import given_environment
 

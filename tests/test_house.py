@@ -249,8 +249,8 @@ RUN = {
     *("base", "base.errors", "base.immutable", "base.plainjson", "base.quantity", "base.redact_hint", "base.spawn"),
     *("base.stamp", "cli", "cli.fast", "cli.fast.parser", "cli.fast.table", "cli.run", "launchers", "launchers.choose"),
     *("launchers.scope", "launchers.session", "launchers.start", "linux", "linux.cgroup", "linux.files", "linux.proc"),
-    *("records", "records.folder", "records.ids", "records.spec", "settings", "settings.known", "settings.layers"),
-    *("settings.project", "settings.tomlfile", "systemd", "systemd.commands", "systemd.host"),
+    *("records", "records.fields", "records.folder", "records.ids", "records.spec", "settings", "settings.known"),
+    *("settings.layers", "settings.project", "settings.tomlfile", "systemd", "systemd.commands", "systemd.host"),
 }
 RUN_STANDARD = {
     *("__future__", "_json", "_signal", "collections.abc", "contextlib", "errno", "fcntl", "fnmatch", "gc", "marshal"),

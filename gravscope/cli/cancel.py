@@ -10,7 +10,7 @@ from gravscope.base.errors import GravscopeError
 from gravscope.base.quantity import parse_duration
 from gravscope.cli import complain, one_line
 from gravscope.cli.output import print_json, public, store_here
-from gravscope.records.model import OLDER_DISPATCHER
+from gravscope.records.fields import OLDER_DISPATCHER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # for the annotations, which stay text until Typer wants them (`gravscope.cli.app`)

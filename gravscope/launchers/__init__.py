@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from gravscope.base.immutable import Immutable
-from gravscope.records.spec import LauncherName
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from gravscope.records.types import LauncherName
 
 
 class Launch(Immutable):

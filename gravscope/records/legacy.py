@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from gravscope.linux import cgroup, proc
-from gravscope.records.model import OLDER_DISPATCHER, JobRecord
+from gravscope.records.fields import OLDER_DISPATCHER
+from gravscope.records.model import JobRecord
 
 # its clock was read by the shell some moments before or after the process began
 TOLERANCE = 10.0

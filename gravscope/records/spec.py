@@ -12,14 +12,10 @@ from gravscope.settings.known import MEMSAFE_ENV
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Literal
+
+    from gravscope.records.types import LauncherChoice, OomPolicy
 
     Count = int
-    LauncherChoice = Literal["auto", "scope", "session"]
-    LauncherName = Literal["scope", "session"]
-    OomPolicy = Literal["kill", "continue"]
-else:  # for whoever needs the names: nothing is checked by them
-    Count, LauncherChoice, LauncherName, OomPolicy = int, str, str, str
 
 LAUNCHERS = ("auto", "scope", "session")
 OOM_POLICIES = ("kill", "continue")

@@ -22,7 +22,8 @@ from gravscope.records import clock
 from gravscope.records.folder import JobsFolder, hint_about
 from gravscope.records.ids import is_id, name_of, order_of
 from gravscope.records.legacy import convert, is_older
-from gravscope.records.model import Cancel, CancelRequest, JobRecord
+from gravscope.records.model import JobRecord
+from gravscope.records.parts import Cancel, CancelRequest
 from gravscope.records.spec import SCHEMA_VERSION
 
 # how far the clocks of two time zones can be apart

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from gravscope.actions.look.settle import UNTOLD
-from gravscope.records import model
+from gravscope.records import model, spec
 from tests.support import PATIENCE, REPOSITORY, Gravscope, ManagedGravscope, alive, until
 from tests.webhook import SECRET, Receiver, serving
 
@@ -121,7 +121,7 @@ def test_a_failing_webhook_leaves_the_outcome_and_is_noted(gravscope: Gravscope,
     assert stripped(record) == {"state": "failed", "reason": "exit status 3", "exit_code": 3, "signal": None}
     until(lambda: len(receiver.got) == (kind not in addresses), "what reached the receiver")
     assert f"webhook could not be told {entry['at'][:10]}" in gravscope("show", job).stdout
-    model.JobRecord(**{**record, "limits": model.Limits()})
+    model.JobRecord(**{**record, "limits": spec.Limits()})
     list(serving(receiver))
 
 

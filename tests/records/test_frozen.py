@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from gravscope.records.model import OLDER_DISPATCHER
+from gravscope.records.fields import OLDER_DISPATCHER
 from gravscope.records.store import Store, read_record
 from tests.support import Gravscope
 

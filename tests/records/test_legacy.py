@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 
 from gravscope.linux import cgroup, proc
 from gravscope.records import legacy
+from gravscope.records.fields import OLDER_DISPATCHER
 from gravscope.records.legacy import TOLERANCE, convert, is_older, parse_started
-from gravscope.records.model import OLDER_DISPATCHER, JobRecord
+from gravscope.records.model import JobRecord
 
 PATH = Path("/jobs/fit_20260101_120000.json")
 # every name that it wrote

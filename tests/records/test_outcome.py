@@ -11,8 +11,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from gravscope.records import outcome
-from gravscope.records.model import EndState
 from gravscope.records.outcome import KILL_ALL, KILL_GROUP, STOP_UNIT, TERM_GROUP, THAW, Evidence, decide
+from gravscope.records.types import EndState
 from tests.records.outcome_rows import ROWS, Row
 
 SIZES = st.none() | st.integers(0, 2**50)

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from gravscope.base.errors import GravscopeError, NoSuchJobError, StoreError, UsageError
 from gravscope.records.folder import make_private_folder
 from gravscope.records.ids import check_name, name_of, order_of
-from gravscope.records.model import Cancel, CancelRequest, CancelStep, JobRecord
+from gravscope.records.model import JobRecord
+from gravscope.records.parts import Cancel, CancelRequest, CancelStep
 from gravscope.records.store import Store, each_readable, read_record
 from tests.support import locked_ids
 

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gravscope.linux import files, proc
-from gravscope.records.model import CancelRequest, LimitChange
+from gravscope.records.parts import CancelRequest, LimitChange
 from gravscope.records.spec import Limits
 from gravscope.records.store import Store, read_record
 from gravscope.supervisor import requests

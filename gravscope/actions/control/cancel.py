@@ -20,7 +20,8 @@ from gravscope.actions.look.settle import is_elsewhere, now, settled, unit_prope
 from gravscope.base.errors import GravscopeError, RefusedError, StoreError, UnsupportedError
 from gravscope.base.immutable import Immutable
 from gravscope.linux import cgroup, files, proc
-from gravscope.records.model import OLDER_DISPATCHER, CancelRequest, CancelStep, JobRecord, Reach
+from gravscope.records.fields import OLDER_DISPATCHER
+from gravscope.records.model import JobRecord
 from gravscope.records.outcome import (
     CANCELLED,
     KILL_ALL,
@@ -31,6 +32,7 @@ from gravscope.records.outcome import (
     Evidence,
     decide,
 )
+from gravscope.records.parts import CancelRequest, CancelStep, Reach
 from gravscope.records.store import Store, read_record
 from gravscope.systemd import commands, host
 

@@ -18,7 +18,9 @@ from gravscope.base.errors import RefusedError, StoreError, UnsupportedError, Us
 from gravscope.base.quantity import format_size
 from gravscope.launchers.choose import refuse_undelegated
 from gravscope.linux import cgroup, files, proc
-from gravscope.records.model import OLDER_DISPATCHER, JobRecord, LimitChange
+from gravscope.records.fields import OLDER_DISPATCHER
+from gravscope.records.model import JobRecord
+from gravscope.records.parts import LimitChange
 from gravscope.records.spec import Limits
 from gravscope.records.store import Store
 from gravscope.systemd import bus, commands, host

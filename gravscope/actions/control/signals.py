@@ -13,7 +13,8 @@ import time
 from gravscope.actions.look.settle import inside, job_folder, supervisor_of, survivors, unit_folder
 from gravscope.actions.look.wait import sleep_until_any_ends
 from gravscope.linux import cgroup, proc
-from gravscope.records.model import JobRecord, Reach
+from gravscope.records.model import JobRecord
+from gravscope.records.parts import Reach
 from gravscope.systemd import host
 
 # seconds between two looks where there is nothing that could wake us

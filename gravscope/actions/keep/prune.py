@@ -22,8 +22,9 @@ from gravscope.actions.look.owner import is_foreign
 from gravscope.actions.look.settle import settled
 from gravscope.base.errors import GravscopeError, NoSuchJobError, StoreError, UsageError
 from gravscope.records import clock
+from gravscope.records.fields import OLDER_DISPATCHER
 from gravscope.records.ids import name_of, order_of
-from gravscope.records.model import OLDER_DISPATCHER, JobRecord
+from gravscope.records.model import JobRecord
 from gravscope.records.store import Store
 from gravscope.settings.project import Project
 

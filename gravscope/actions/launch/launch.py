@@ -1,7 +1,7 @@
 """Launching: record first, then the launcher, then the supervisor's word that the command has been exec'd.
 
 This stands between a user and every job, so nothing is loaded here that a launch which goes well can do without. The
-record is a dict of what JSON holds (`Facts`), field by field what `gravscope.records.model.JobRecord` is.
+record is a dict of what JSON holds (`Facts`), with the fields of `gravscope.records.fields.JobRecord`.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from gravscope.launchers import Launch, scope
 from gravscope.launchers.choose import choose, nobody_there, unit_is_taken
 from gravscope.launchers.start import Answer, Handles, start
 from gravscope.linux import files, proc
+from gravscope.records.fields import blank_record
 from gravscope.records.folder import JobsFolder, make_private_folder
-from gravscope.records.spec import SCHEMA_VERSION, JobSpec
+from gravscope.records.spec import JobSpec
 from gravscope.settings.known import variable_of
 from gravscope.systemd import host
 from gravscope.systemd.commands import unit_name
@@ -41,17 +42,6 @@ if TYPE_CHECKING:
 OOM_SCORE = 500
 # a secret
 ADDRESS = variable_of("notify.webhook")
-
-# the fields of a record, in the order of `gravscope.records.model.JobRecord`; what nothing is known of is null
-_UNKNOWN = dict.fromkeys([
-    "schema", "id", "name", "state", "cmd", "shell", "cwd", "env", "memsafe", "foreground", "terminal",
-    "launcher", "unit", "slice", "pid", "pgid", "start_ticks", "supervisor_pid", "supervisor_start_ticks",
-    "invocation_id", "boot_id", "host", "log_file", "limits", "effective", "enforcement", "oom_policy", "timeout",
-    "grace", "created", "started", "ended", "duration", "exit_code", "signal", "reason", "peak_memory",
-    "peak_memory_source", "oom_kills", "cpu_seconds", "outlived", "memory_events", "paused", "throttled",
-    "limit_changes", "cancel", "notify", "notified", "fallback_reason", "warnings", "escaped", "rerun_of",
-    "rerun_as",
-])  # fmt: skip
 
 
 class Front(Immutable):
@@ -191,8 +181,7 @@ def _confirmed(begun: Begun, answer: Answer) -> Facts:
 def first_facts(spec: JobSpec, job_id: str, now: float, log_path: Path) -> Facts:
     """The record of a job of which nothing has happened yet, every field of it; `now` is in seconds since 1970."""
     return {
-        **_UNKNOWN,
-        "schema": SCHEMA_VERSION,
+        **blank_record(),
         "id": job_id,
         "name": spec.name,
         "state": "starting",
@@ -201,26 +190,18 @@ def first_facts(spec: JobSpec, job_id: str, now: float, log_path: Path) -> Facts
         "cwd": printable(spec.cwd),
         "env": {name: printable(value) for name, value in spec.env.items()},
         "memsafe": spec.memsafe,
-        "foreground": False,
         "invocation_id": os.urandom(16).hex(),
         "boot_id": proc.boot_id(),
         "host": os.uname().nodename,
         "log_file": printable(str(log_path)),
         "limits": spec.limits.as_dict(),
-        "enforcement": "none",
         "oom_policy": spec.oom_policy,
         "timeout": spec.timeout,
         "grace": spec.grace,
         "created": timestamp(now),
-        "paused": False,
-        "throttled": False,
-        "limit_changes": [],
         "notify": spec.notify is not None,
-        "notified": [],
-        "warnings": [],
         "escaped": not all(map(_is_text, [*spec.cmd, spec.cwd, *spec.env.values()])),
         "rerun_of": spec.rerun_of,
-        "rerun_as": [],
     }
 
 

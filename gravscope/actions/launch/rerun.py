@@ -14,7 +14,8 @@ from gravscope.actions.look.owner import refuse_foreign
 from gravscope.actions.look.settle import settled
 from gravscope.base.errors import RefusedError, UsageError
 from gravscope.notify.notify import SETTINGS as NOTIFY
-from gravscope.records.model import OLDER_DISPATCHER, JobRecord
+from gravscope.records.fields import OLDER_DISPATCHER
+from gravscope.records.model import JobRecord
 from gravscope.records.spec import JobSpec, Limits
 from gravscope.records.store import Store
 from gravscope.settings.known import Value

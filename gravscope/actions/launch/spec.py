@@ -12,7 +12,7 @@ from gravscope.base.immutable import Immutable
 from gravscope.base.quantity import INFINITY, parse_duration
 from gravscope.base.redact_hint import is_worth_a_look
 from gravscope.records.ids import check_name
-from gravscope.records.spec import JobSpec, LauncherChoice, Limits, Notify, OomPolicy
+from gravscope.records.spec import JobSpec, Limits, Notify
 from gravscope.settings.known import check_memory, parse_timeout
 from gravscope.settings.layers import Found, resolve, variables
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
+    from gravscope.records.types import LauncherChoice, OomPolicy
     from gravscope.settings.project import Project
 
 _UNFIT = re.compile(r"[^A-Za-z0-9_.-]+", re.ASCII)

@@ -14,7 +14,8 @@ from gravscope.actions.look.owner import is_foreign
 from gravscope.base.errors import GravscopeError, StoreError, UnsupportedError
 from gravscope.base.stamp import timestamp
 from gravscope.linux import cgroup, proc
-from gravscope.records.model import OLDER_DISPATCHER, JobRecord
+from gravscope.records.fields import OLDER_DISPATCHER
+from gravscope.records.model import JobRecord
 from gravscope.records.outcome import Evidence, decide
 from gravscope.records.store import Store, each_readable
 from gravscope.systemd import commands, host

@@ -18,9 +18,10 @@ from typing import Any
 
 from gravscope.actions.control.cancel import cancel
 from gravscope.actions.launch.run import run
-from gravscope.records.model import JobRecord, LauncherName
+from gravscope.records.model import JobRecord
 from gravscope.records.spec import JobSpec
 from gravscope.records.store import Store
+from gravscope.records.types import LauncherName
 from gravscope.settings.project import Project
 
 # `plain` has no say in how it ends on SIGTERM; `trap` answers it with exit status 7, `saves` with 0, and that never

@@ -18,8 +18,9 @@ from gravscope.actions.control.cancel import Ladder
 from gravscope.actions.look.settle import settled
 from gravscope.actions.look.status import UNWRITTEN
 from gravscope.linux import files, proc
-from gravscope.records.model import JobRecord, Reach
+from gravscope.records.model import JobRecord
 from gravscope.records.outcome import TERM_GROUP
+from gravscope.records.parts import Reach
 from gravscope.records.store import Store
 from tests.disks import PAGE, fill, fill_names, free, quota_disk, read_only, small_disk
 from tests.support import REPOSITORY, Gravscope, alive, until

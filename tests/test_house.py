@@ -241,27 +241,38 @@ def loaded_by(statement: str) -> set[str]:
     return set(done.stdout.split())
 
 
+def in_rooms(**rooms: str) -> set[str]:
+    """Dotted names, from the modules of each room; the rooms themselves, which are loaded first, are among them."""
+    names = set()
+    for room, modules in rooms.items():
+        parts = room.split("__")
+        names |= {".".join(parts[: count + 1]) for count in range(len(parts))}
+        names |= {".".join([*parts, module]) for module in modules.split()}
+    return names
+
+
 # Of the package, all that a `gravscope run` which goes well loads, and of the standard library what that names itself.
 # Neither Typer nor msgspec, nor what takes more than two milliseconds, but for `re` and `pathlib`.
-RUN = {
-    *("actions", "actions.launch", "actions.launch.exposed_folders", "actions.launch.launch", "actions.launch.spec"),
-    *("actions.look", "actions.look.owner"),
-    *("base", "base.errors", "base.immutable", "base.plainjson", "base.quantity", "base.redact_hint", "base.spawn"),
-    *("base.stamp", "cli", "cli.fast", "cli.fast.parser", "cli.fast.table", "cli.run", "launchers", "launchers.choose"),
-    *("launchers.scope", "launchers.session", "launchers.start", "linux", "linux.cgroup", "linux.files", "linux.proc"),
-    *("records", "records.fields", "records.folder", "records.ids", "records.spec", "settings", "settings.known"),
-    *("settings.layers", "settings.project", "settings.tomlfile", "systemd", "systemd.commands", "systemd.host"),
-}
+RUN = in_rooms(
+    actions__launch="exposed_folders launch spec",
+    actions__look="owner",
+    base="errors immutable plainjson printable quantity redact_hint spawn stamp",
+    cli="run",
+    cli__fast="parser table",
+    launchers="choose scope session start",
+    linux="cgroup files proc",
+    records="fields folder ids spec",
+    settings="known layers project tomlfile",
+    systemd="commands host",
+)
 RUN_STANDARD = {
     *("__future__", "_json", "_signal", "collections.abc", "contextlib", "errno", "fcntl", "fnmatch", "gc", "marshal"),
     *("os", "pathlib", "pwd", "re", "select", "stat", "sys", "time"),
 }
-SUPERVISOR = SMALL | {
-    *("supervisor.cancellation", "supervisor.cgroups", "supervisor.command", "supervisor.finish"),
-    *("supervisor.foreground", "supervisor.journal", "supervisor.main", "supervisor.notify", "supervisor.observe"),
-    *("supervisor.oom", "supervisor.processes", "supervisor.record", "supervisor.request", "supervisor.requests"),
-    *("supervisor.stopped_by", "supervisor.syscalls", "supervisor.watch"),
-}
+SUPERVISOR = SMALL | in_rooms(
+    supervisor="cancellation cgroups command finish foreground journal main notify observe oom processes record request "
+    "requests stopped_by syscalls watch"
+)
 
 
 def of_the_package(found: set[str]) -> set[str]:

@@ -10,12 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
-from gravscope.base.redact_hint import is_worth_a_look
-
-if TYPE_CHECKING:  # the standard library alone is what `gravscope.notify.send` has
-    from gravscope.records.model import JobRecord
+from gravscope.base.redact_hint import may_hold_secret
 
 HIDDEN = "***"
 
@@ -77,14 +73,14 @@ def is_secret_name(name: str) -> bool:
     return _SECRET_NAME.search(name) is not None and _HARMLESS_NAME.search(name) is None
 
 
-def hide_secrets(environment: Mapping[str, str]) -> dict[str, str]:
+def redact_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """`environment` with the values of secret-looking names replaced, and what is secret in other values."""
-    return {name: HIDDEN if is_secret_name(name) else hide_in_word(value) for name, value in environment.items()}
+    return {name: HIDDEN if is_secret_name(name) else redact_word(value) for name, value in environment.items()}
 
 
-def hide_in_command(words: Sequence[str], *, shell: bool = False) -> list[str]:
+def redact_command(words: Sequence[str], *, shell: bool = False) -> list[str]:
     """The words of a command; with `shell`, the first of them is a program for a shell."""
-    if not is_worth_a_look(" ".join(words)):
+    if not may_hold_secret(" ".join(words)):
         return list(words)
     shown = []
     is_value, is_program = False, shell
@@ -93,28 +89,28 @@ def hide_in_command(words: Sequence[str], *, shell: bool = False) -> list[str]:
             shown.append(HIDDEN)
             is_value = is_program = False
             continue
-        shown.append(hide_in_text(word) if is_program else hide_in_word(word))
+        shown.append(redact_text(word) if is_program else redact_word(word))
         is_value = word.startswith("-") and "=" not in word and _wants_secret(word)
         is_program = _PROGRAM_FOLLOWS.fullmatch(word) is not None
     return shown
 
 
-def hide_in_word(word: str) -> str:
+def redact_word(word: str) -> str:
     """One word of a command, or the value of a variable: behind a secret-looking name, all that is left of it."""
-    if not is_worth_a_look(word):
+    if not may_hold_secret(word):
         return word
     if _URL.match(word):
         word = _hide_userinfo(word)  # spaces included
     for lead, is_secret in ((_ASSIGNING, is_secret_name), (_NAMING, _is_header)):
         for found in lead.finditer(word):
             if is_secret(found[1]):
-                return hide_in_text(word[: found.end()]) + HIDDEN
-    return hide_in_text(word)
+                return redact_text(word[: found.end()]) + HIDDEN
+    return redact_text(word)
 
 
-def hide_in_text(text: str) -> str:
+def redact_text(text: str) -> str:
     """A shell's program, or a message: whatever looks like a secret in it."""
-    if not is_worth_a_look(text):
+    if not may_hold_secret(text):
         return text
     if "://" in text and "@" in text:
         text = re.sub(r"\S++", lambda run: _hide_userinfo(run[0]), text)
@@ -125,20 +121,6 @@ def hide_in_text(text: str) -> str:
     text = _hide_values(text, _BEARER, bool, _SHELL_VALUE)
     text = _hide_values(text, _ASSIGNING, is_secret_name, _SHELL_VALUE)
     return _hide_values(text, _OPTION, _wants_secret, _SHELL_VALUE)
-
-
-def hide_in_record(record: JobRecord) -> JobRecord:
-    """A copy of a record, for other eyes than those that may read its file."""
-    import msgspec  # noqa: PLC0415
-
-    return msgspec.structs.replace(
-        record,
-        cmd=hide_in_command(record.cmd, shell=record.shell),
-        env=hide_secrets(record.env),
-        reason=record.reason and hide_in_text(record.reason),
-        fallback_reason=record.fallback_reason and hide_in_text(record.fallback_reason),
-        warnings=[hide_in_text(warning) for warning in record.warnings],
-    )
 
 
 def _wants_secret(option: str) -> bool:

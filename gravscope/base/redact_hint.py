@@ -10,7 +10,7 @@ _SIGNS = (
 )  # fmt: skip
 
 
-def is_worth_a_look(text: str) -> bool:
+def may_hold_secret(text: str) -> bool:
     """True if something in `text` might be a secret."""
     folded = text.casefold()
     return any(sign in folded for sign in _SIGNS)

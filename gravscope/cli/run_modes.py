@@ -12,8 +12,9 @@ import msgspec
 
 from gravscope.actions.launch.dry_run import dry_run
 from gravscope.actions.launch.foreground import run_in_foreground
-from gravscope.actions.launch.launch import launch, printable
+from gravscope.actions.launch.launch import launch
 from gravscope.actions.look.wait import exit_status, wait
+from gravscope.base.printable import printable
 from gravscope.base.redact import HIDDEN
 from gravscope.cli import note
 from gravscope.cli.logs import show_growing

@@ -10,13 +10,13 @@ from gravscope.actions.launch.rerun import doubt_about
 from gravscope.actions.look.owner import look
 from gravscope.actions.look.status import Standing, standing
 from gravscope.base.quantity import Size, format_duration, format_size
-from gravscope.base.redact import hide_in_record
 from gravscope.cli import one_line
 from gravscope.cli.output import coloured, is_coloured, print_json, store_here
 from gravscope.cli.status import as_json, colour_of, state_of
 from gravscope.records.model import JobRecord
 from gravscope.records.outcome import OUTLIVED, signal_name
 from gravscope.records.progress import Progress
+from gravscope.records.redacted import redacted
 from gravscope.records.spec import Limits
 
 TYPE_CHECKING = False
@@ -50,7 +50,7 @@ def path(
 
 def in_words(found: Standing, *, colour: bool = False) -> str:
     """The job as text, a heading and a few paragraphs."""
-    record = hide_in_record(found.record)
+    record = redacted(found.record)
     paragraphs = [
         ("asked", _asked(record)),
         ("holds", _holds(record)),

@@ -13,7 +13,7 @@ from gravscope.actions.look.watch import changes
 from gravscope.actions.look.watch import watch as watch_jobs
 from gravscope.base.errors import GravscopeError, UsageError
 from gravscope.base.quantity import format_duration, format_size
-from gravscope.base.redact import hide_in_text
+from gravscope.base.redact import redact_text
 from gravscope.cli import complain, note, one_line
 from gravscope.cli.output import (
     GREEN,
@@ -100,7 +100,7 @@ def _watch(store: Store, job_ids: list[str]) -> int:
             # cursor home, then each line cleared to its end, then everything below (ECMA-48 CUP, EL, ED)
             colour = is_coloured(sys.stdout)
             lines = table(standings, width(), colour=colour).splitlines() if standings else ["no jobs yet"]
-            lines += [cut(one_line(hide_in_text(error)), width()).rstrip() for error in sorted(errors)]
+            lines += [cut(one_line(redact_text(error)), width()).rstrip() for error in sorted(errors)]
             print("\x1b[H" + "".join(f"{line}\x1b[K\n" for line in lines) + "\x1b[J", end="", flush=True)
         else:
             for item in news:
@@ -116,7 +116,7 @@ def _watch(store: Store, job_ids: list[str]) -> int:
 def as_json(item: Standing | GravscopeError) -> dict[str, Any]:
     """One job, or the error that stands in its place."""
     if isinstance(item, GravscopeError):
-        return {"error": one_line(hide_in_text(item.message))}
+        return {"error": one_line(redact_text(item.message))}
     progress = None if item.progress is None else asdict(item.progress)
     return {**public(item.record), "memory_now": item.memory, "progress": progress}
 

@@ -17,7 +17,7 @@ PATIENCE = 10.0
 SETTINGS = tuple(f"notify.{name}" for name in Notify().as_dict())
 
 
-def whom_to_tell(found: Mapping[str, Found]) -> Notify:
+def recipients(found: Mapping[str, Found]) -> Notify:
     """Whoever is configured; the desktop if nobody is. Raises UsageError if that is turned off, too."""
     values: dict[str, Any] = {key.partition(".")[2]: found[key].value for key in SETTINGS if key in found}
     asked = Notify(**values) if values else Notify(desktop=True)

@@ -22,7 +22,7 @@ from datetime import datetime
 from typing import Any
 
 from gravscope.base.quantity import format_duration
-from gravscope.base.redact import hide_in_text
+from gravscope.base.redact import redact_text
 from gravscope.linux import files
 from gravscope.records.outcome import signal_name
 
@@ -43,11 +43,11 @@ def main() -> None:
     """Tells everybody that is to be told, each at the same time, and ends, whoever has not answered by then."""
     handed: Handed = marshal.load(sys.stdin.buffer)  # noqa: S302 (written by our own supervisor, in a file with no name)
     os.setsid()
-    note(handed, tell_all(handed))
+    note(handed, notify_all(handed))
     os._exit(0)  # a thread that waits for a name server takes nobody's time any more
 
 
-def tell_all(handed: Handed) -> list[dict[str, str | None]]:
+def notify_all(handed: Handed) -> list[dict[str, str | None]]:
     """What became of each, as the record takes it."""
     told: dict[str, str | None] = {}
     patience = float(handed["patience"])
@@ -88,7 +88,7 @@ def message(record: Mapping[str, Any]) -> tuple[str, str]:
 
 def _line(text: str) -> str:
     """One line, without secrets, and with nothing in it that tells anybody's screen to do anything."""
-    return "".join(each if each.isprintable() else " " for each in hide_in_text(text))[:LONGEST].strip()
+    return "".join(each if each.isprintable() else " " for each in redact_text(text))[:LONGEST].strip()
 
 
 # how: each returns why it was in vain, or None

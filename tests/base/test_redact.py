@@ -16,11 +16,12 @@ from gravscope.actions.launch.dry_run import dry_run
 from gravscope.actions.launch.spec import Typed, default_name, make_spec
 from gravscope.actions.look.status import Standing
 from gravscope.base.errors import StoreError, UsageError
-from gravscope.base.redact import HIDDEN, hide_in_command, hide_in_record, hide_in_text, hide_in_word, hide_secrets
+from gravscope.base.redact import HIDDEN, redact_command, redact_environment, redact_text, redact_word
 from gravscope.cli import complain, note
 from gravscope.cli.show import in_words
 from gravscope.cli.status import as_json, table
 from gravscope.records.model import JobRecord
+from gravscope.records.redacted import redacted
 from gravscope.settings.project import Project
 
 SHELL: dict[str, Any] = {"shell": True}
@@ -43,13 +44,13 @@ OPEN = [
 @pytest.mark.parametrize("name", SECRET)
 def test_the_value_of_a_secret_looking_name_is_hidden(name: str) -> None:
     """In capitals or not; the name itself is shown, so that one can see that it is set."""
-    assert hide_secrets({name: "s3cr3t"}) == {name: HIDDEN}
+    assert redact_environment({name: "s3cr3t"}) == {name: HIDDEN}
 
 
 @pytest.mark.parametrize("name", OPEN)
 def test_other_values_are_shown(name: str) -> None:
     """What only sounds a little like a secret stays as it is."""
-    assert hide_secrets({name: "x"}) == {name: "x"}
+    assert redact_environment({name: "x"}) == {name: "x"}
 
 
 @given(st.dictionaries(st.text(max_size=12), st.text(max_size=12)), st.sampled_from(SECRET), st.text(max_size=3))
@@ -57,7 +58,7 @@ def test_no_name_is_lost_and_nothing_is_changed_in_place(others: dict[str, str],
     """A copy with every name, in order, however many there are; what was given stays as it was."""
     given_ = {**others, name: "s3cr3t" + around}
     before = dict(given_)
-    found = hide_secrets(given_)
+    found = redact_environment(given_)
     assert list(found) == list(before)
     assert found[name] == HIDDEN
     assert given_ == before
@@ -65,7 +66,7 @@ def test_no_name_is_lost_and_nothing_is_changed_in_place(others: dict[str, str],
 
 def test_nothing_given_nothing_hidden() -> None:
     """No variables are none."""
-    assert hide_secrets({}) == {}
+    assert redact_environment({}) == {}
 
 
 @pytest.mark.parametrize(
@@ -127,13 +128,13 @@ def test_nothing_given_nothing_hidden() -> None:
 )  # fmt: skip
 def test_commands(typed: str, shown: str | None) -> None:
     """Words as a user types them: the secret alone gives way, and what surrounds it stays."""
-    assert hide_in_command(shlex.split(typed)) == shlex.split(shown or typed)
+    assert redact_command(shlex.split(typed)) == shlex.split(shown or typed)
 
 
 def test_a_shell_string() -> None:
     """With --shell the first word is a program, and the others are its arguments."""
     words = ["TOKEN=hush x --lr 3 $1", "sh", "--password=hush"]
-    assert hide_in_command(words, **SHELL) == ["TOKEN=*** x --lr 3 $1", "sh", "--password=***"]
+    assert redact_command(words, **SHELL) == ["TOKEN=*** x --lr 3 $1", "sh", "--password=***"]
 
 
 @pytest.mark.parametrize(
@@ -147,7 +148,7 @@ def test_a_shell_string() -> None:
 )
 def test_messages_stay_readable(message: str) -> None:
     """A colon after what sounds like a secret is most often the end of a job's or a file's name."""
-    assert hide_in_text(message) == message
+    assert redact_text(message) == message
 
 
 # whatever the secret is: its ends are telling, so that a part of it is found as well
@@ -285,7 +286,7 @@ ENVIRON = {"PATH": "/usr/bin:/bin"}
 def test_the_record_itself_is_not_changed() -> None:
     """Hiding makes a copy."""
     record = record_of(["x", "--token", "hush"], env={"TOKEN": "hush"}, warnings=["TOKEN=hush"])
-    hidden = hide_in_record(record)
+    hidden = redacted(record)
     assert (hidden.cmd, hidden.env, hidden.warnings) == (["x", "--token", "***"], {"TOKEN": "***"}, ["TOKEN=***"])
     assert (record.cmd, record.env, record.warnings) == (["x", "--token", "hush"], {"TOKEN": "hush"}, ["TOKEN=hush"])
 
@@ -314,6 +315,6 @@ def test_the_record_itself_is_not_changed() -> None:
 def test_long_words_take_no_longer_than_their_length(piece: str) -> None:
     """Whatever nearly looks like a secret: a word as long as the kernel takes them is a moment, and not minutes."""
     text = "x://@ " + piece * (131_000 // len(piece)) + "="
-    hide_in_text(text)
-    hide_in_word(text)
-    hide_secrets({text: "x"})
+    redact_text(text)
+    redact_word(text)
+    redact_environment({text: "x"})

@@ -17,8 +17,8 @@ import pytest
 from gravscope.base.errors import UsageError
 from gravscope.linux import files
 from gravscope.notify import send
-from gravscope.notify.notify import whom_to_tell
-from gravscope.notify.send import message, note, tell_all
+from gravscope.notify.notify import recipients
+from gravscope.notify.send import message, note, notify_all
 from gravscope.records import spec
 from gravscope.settings.layers import Layer, resolve
 from tests.support import alive, until
@@ -70,7 +70,7 @@ def test_markup_is_only_text(webhook: Receiver) -> None:
     """What a chat or a desktop would take for a call to everybody, or for markup, reaches it as the text that it is."""
     whom = {"desktop": False, "webhook": webhook.address, "command": None}
     handed = {"patience": 10.0, "whom": whom, "record": ended(reason="command not found: <!channel> & co")}
-    (entry,) = tell_all(handed)
+    (entry,) = notify_all(handed)
     assert entry["error"] is None
     assert webhook.texts()[0].endswith(": command not found: &lt;!channel&gt; &amp; co")
 
@@ -80,7 +80,7 @@ def test_a_command_that_hangs_is_ended_with_all_that_it_started(tmp_path: Path) 
     pids = tmp_path / "pids"
     command = f"sleep 1000 & echo $! >{pids}; wait"
     handed = {"patience": 2.0, "whom": {"command": command}, "record": ended()}
-    (entry,) = tell_all(handed)
+    (entry,) = notify_all(handed)
     assert entry["error"] == "no answer within 2 s"
     until(lambda: not alive(int(pids.read_text())), "the end of what it started")
 
@@ -91,7 +91,7 @@ def test_whoever_does_not_keep_to_the_time_is_left_behind(tmp_path: Path) -> Non
         threading.Thread(target=_drip, args=(server,), daemon=True).start()
         address = f"http://127.0.0.1:{server.getsockname()[1]}/"
         began = time.monotonic()
-        (entry,) = tell_all({"patience": 0.5, "whom": {"webhook": address}, "record": ended()})
+        (entry,) = notify_all({"patience": 0.5, "whom": {"webhook": address}, "record": ended()})
     assert entry["error"] == "no answer within 0.5 s"
     assert time.monotonic() - began < 30
 
@@ -135,7 +135,7 @@ def test_whom_to_tell() -> None:
     """Whoever is set; the desktop if nothing is; an error if that is turned off and nobody is left."""
 
     def asked(table: dict[str, object]) -> spec.Notify:
-        return whom_to_tell(resolve([Layer({"notify": table}, Path("/nowhere"))]))
+        return recipients(resolve([Layer({"notify": table}, Path("/nowhere"))]))
 
     assert asked({}) == spec.Notify(desktop=True)
     assert asked({"webhook": "https://x/y"}) == spec.Notify(webhook="https://x/y")

@@ -16,11 +16,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from gravscope.actions.launch.launch import printable
 from gravscope.actions.look.ended import holding
 from gravscope.actions.look.owner import is_foreign
 from gravscope.actions.look.settle import settled
 from gravscope.base.errors import GravscopeError, NoSuchJobError, StoreError, UsageError
+from gravscope.base.printable import printable
 from gravscope.records import clock
 from gravscope.records.fields import OLDER_DISPATCHER
 from gravscope.records.ids import name_of, order_of

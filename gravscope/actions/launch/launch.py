@@ -16,6 +16,7 @@ from gravscope.actions.launch import exposed_folders
 from gravscope.base import plainjson
 from gravscope.base.errors import StoreError, UsageError
 from gravscope.base.immutable import Immutable
+from gravscope.base.printable import is_text, printable
 from gravscope.base.stamp import stamp, timestamp
 from gravscope.launchers import Launch, scope
 from gravscope.launchers.choose import choose, nobody_there, unit_is_taken
@@ -200,23 +201,9 @@ def first_facts(spec: JobSpec, job_id: str, now: float, log_path: Path) -> Facts
         "grace": spec.grace,
         "created": timestamp(now),
         "notify": spec.notify is not None,
-        "escaped": not all(map(_is_text, [*spec.cmd, spec.cwd, *spec.env.values()])),
+        "escaped": not all(map(is_text, [*spec.cmd, spec.cwd, *spec.env.values()])),
         "rerun_of": spec.rerun_of,
     }
-
-
-def printable(text: str) -> str:
-    """`text` with bytes that are no UTF-8 as \\xNN: JSON holds only text. The command itself gets them as they are."""
-    return os.fsencode(text).decode("utf-8", "backslashreplace")
-
-
-def _is_text(text: str) -> bool:
-    """True where `printable` leaves every byte as it is."""
-    try:
-        os.fsencode(text).decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def argv_of(spec: JobSpec) -> list[str]:

@@ -10,7 +10,7 @@ from gravscope.actions.look.owner import refuse_variables
 from gravscope.base.errors import UsageError
 from gravscope.base.immutable import Immutable
 from gravscope.base.quantity import INFINITY, parse_duration
-from gravscope.base.redact_hint import is_worth_a_look
+from gravscope.base.redact_hint import may_hold_secret
 from gravscope.records.ids import check_name
 from gravscope.records.spec import JobSpec, Limits, Notify
 from gravscope.settings.known import check_memory, parse_timeout
@@ -104,9 +104,9 @@ def make_spec(typed: Typed, project: Project | None = None, found: Mapping[str, 
 
 
 def _whom_to_tell(found: Mapping[str, Found]) -> Notify:
-    from gravscope.notify.notify import whom_to_tell  # noqa: PLC0415 (for few jobs)
+    from gravscope.notify.notify import recipients  # noqa: PLC0415 (for few jobs)
 
-    return whom_to_tell(found)
+    return recipients(found)
 
 
 def _with_settings(typed: Typed, found: Mapping[str, Found]) -> Typed:
@@ -136,10 +136,10 @@ def default_name(command: Sequence[str], *, shell: bool = False) -> str:
     """What a job without a name is called: its program, or the script that an interpreter runs."""
     # a name is shown everywhere: nothing that looks like a secret becomes one
     words = command[0].split() if shell else command
-    if is_worth_a_look(" ".join(command)):
-        from gravscope.base.redact import hide_in_command, hide_in_text  # noqa: PLC0415 (3 ms)
+    if may_hold_secret(" ".join(command)):
+        from gravscope.base.redact import redact_command, redact_text  # noqa: PLC0415 (3 ms)
 
-        words = hide_in_text(command[0]).split() if shell else hide_in_command(command)
+        words = redact_text(command[0]).split() if shell else redact_command(command)
     candidates = [word for word in words if word and not word.startswith("-") and not {"=", "*"} & {*word}]
     for word in candidates:
         path = Path(word)

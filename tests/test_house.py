@@ -270,8 +270,8 @@ RUN_STANDARD = {
     *("os", "pathlib", "pwd", "re", "select", "stat", "sys", "time"),
 }
 SUPERVISOR = SMALL | in_rooms(
-    supervisor="cancellation cgroups command finish foreground journal main notify observe oom processes record request "
-    "requests stopped_by syscalls watch"
+    supervisor="cancellation cgroups command finish foreground journal main notify observe oom processes record "
+    "request requests stopped_by syscalls watch"
 )
 
 
@@ -301,7 +301,7 @@ def test_a_launch_loads_just_these(tmp_path: Path, options: tuple[str, ...]) -> 
     found = loaded_by_run(tmp_path, "--launcher", "session", *options, "--", "true")
     extra = {"settings.env_file", "base.redact"} if "-e" in options else set()
     assert of_the_package(found) == RUN | extra
-    standard = RUN_STANDARD | ({"functools", "typing"} if extra else set())
+    standard = RUN_STANDARD | ({"functools"} if extra else set())
     assert {name for name in found if not name.startswith("gravscope")} == loaded_by(f"import {', '.join(standard)}")
 
 

@@ -16,15 +16,16 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from inspect import Parameter, Signature, signature
 from itertools import groupby
 from pathlib import Path
-from typing import TypeVar
+from typing import TypedDict, TypeVar, Unpack
 
 from gravscope.actions.control.cancel import cancel
 from gravscope.actions.launch.launch import launch
-from gravscope.actions.launch.spec import Typed, TypedLimits, make_limits, make_spec
+from gravscope.actions.launch.spec import Changes, Typed, TypedLimits, make_limits, make_spec
 from gravscope.actions.look.logs import read_log
 from gravscope.actions.look.owner import look
 from gravscope.actions.look.settle import live_records, settled
@@ -67,6 +68,41 @@ Duration = float | str
 Word = TypeVar("Word", bound=str)
 
 _SIZES = ("mem_high", "mem_max", "swap_max", "tasks_max")
+F = TypeVar("F", bound=Callable[..., object])
+
+
+class JobOptions(TypedDict, total=False):
+    """The options of `submit` and `Job.rerun`, which are those of `gravscope run`. Times are seconds or as "90m"; None
+    is as if the option were left away."""
+
+    name: str | None
+    limits: Limits | None
+    env: Mapping[str, str] | None
+    env_file: StrPath | None
+    cwd: StrPath | None
+    launcher: LauncherChoice | None
+    timeout: Duration | None
+    grace: Duration | None
+    oom_policy: OomPolicy | None
+    memsafe: bool | None
+    unique: bool
+    notify: bool
+
+
+def _spelled_out(function: F) -> F:
+    """The same function, whose signature has each of the options by its name: for help() and notebooks."""
+    own = [each for each in signature(function).parameters.values() if each.kind is not Parameter.VAR_KEYWORD]
+    options = [
+        Parameter(
+            name,
+            Parameter.KEYWORD_ONLY,
+            default=False if name in ("unique", "notify") else None,
+            annotation=getattr(kind, "__forward_arg__", kind),
+        )
+        for name, kind in JobOptions.__annotations__.items()
+    ]
+    vars(function)["__signature__"] = Signature([*own, *options])
+    return function
 
 
 class Job:
@@ -158,22 +194,8 @@ class Job:
         with _words_of_python(everywhere=True):
             return limit(self._store, self.id, make_limits(_typed_limits(limits)), os.environ, force=force)
 
-    def rerun(  # noqa: PLR0913 (the options of `gravscope rerun`, each by its name)
-        self,
-        *,
-        name: str | None = None,
-        limits: Limits | None = None,
-        env: Mapping[str, str] | None = None,
-        env_file: StrPath | None = None,
-        cwd: StrPath | None = None,
-        launcher: LauncherChoice | None = None,
-        timeout: Duration | None = None,
-        grace: Duration | None = None,
-        oom_policy: OomPolicy | None = None,
-        memsafe: bool | None = None,
-        unique: bool = False,
-        notify: bool = False,
-    ) -> Job:
+    @_spelled_out
+    def rerun(self, **options: Unpack[JobOptions]) -> Job:
         """Starts it once more, now that it has ended: what is left away is as its record has it, the rest as in
         `submit`. The new job is kept where this one is, and both records name each other.
 
@@ -182,21 +204,7 @@ class Job:
         from gravscope.actions.launch.rerun import spec_of_rerun  # noqa: PLC0415
 
         with _words_of_python():
-            changes = Typed(
-                command=(),
-                name=name,
-                cwd=None if cwd is None else os.fspath(cwd),
-                env=_pairs(env or {}),
-                env_file=None if env_file is None else os.fspath(env_file),
-                limits=_typed_limits(limits or Limits()),
-                launcher=_one_of(launcher, LAUNCHERS, "launcher"),
-                timeout=_typed(timeout, "timeout"),
-                grace=_typed(grace, "grace"),
-                oom_policy=_one_of(oom_policy, OOM_POLICIES, "oom_policy"),
-                memsafe=memsafe,
-                unique=unique,
-                notify=notify,
-            )
+            changes = _changes(options)
             project = here()
             if project.jobs_dir != self._store.jobs_dir:
                 project = project.replaced(jobs_dir=self._store.jobs_dir, log_dir=self.log_path.parent)
@@ -219,45 +227,16 @@ class Job:
         return f"<Job {self.id}: {record.state}>"
 
 
-def submit(  # noqa: PLR0913 (the options of `gravscope run`, each by its name)
-    command: str | Sequence[StrPath],
-    *,
-    name: str | None = None,
-    limits: Limits | None = None,
-    env: Mapping[str, str] | None = None,
-    env_file: StrPath | None = None,
-    cwd: StrPath | None = None,
-    shell: bool = False,
-    launcher: LauncherChoice | None = None,
-    timeout: Duration | None = None,
-    grace: Duration | None = None,
-    oom_policy: OomPolicy | None = None,
-    memsafe: bool | None = None,
-    unique: bool = False,
-    notify: bool = False,
-) -> Job:
+@_spelled_out
+def submit(command: str | Sequence[StrPath], *, shell: bool = False, **options: Unpack[JobOptions]) -> Job:
     """Starts a job as `gravscope run` does, and returns once its command runs.
 
     `command` is a list of words, or with `shell=True` one string for bash. Times are seconds or as "90m". What is left
     away is as the project's settings have it. Raises one of the kinds of GravscopeError.
     """
     with _words_of_python():
-        typed = Typed(
-            command=_words(command, shell=shell),
-            name=name,
-            shell=shell,
-            cwd=None if cwd is None else os.fspath(cwd),
-            env=_pairs(env or {}),
-            env_file=None if env_file is None else os.fspath(env_file),
-            limits=_typed_limits(limits or Limits()),
-            launcher=_one_of(launcher, LAUNCHERS, "launcher"),
-            timeout=_typed(timeout, "timeout"),
-            grace=_typed(grace, "grace"),
-            oom_policy=_one_of(oom_policy, OOM_POLICIES, "oom_policy"),
-            memsafe=memsafe,
-            unique=unique,
-            notify=notify,
-        )
+        words = _words(command, shell=shell)
+        typed = Typed(command=words, shell=shell, **_changes(options).as_dict())
         project = here()
         spec = make_spec(typed, project)
         return Job._known(Store(project.jobs_dir), launch(spec, project, given_environment())["id"])
@@ -276,6 +255,27 @@ def _newest_first(store: Store, ids: list[str]) -> Iterator[str]:
     for _second, group in groupby(ids, key=lambda job_id: order_of(job_id)[0]):
         same = list(group)
         yield from same if len(same) == 1 else sorted(same, key=store.began, reverse=True)
+
+
+def _changes(options: JobOptions) -> Changes:
+    """The options as the command line would have them. Raises TypeError for one that there is not, as Python does."""
+    for name in options.keys() - JobOptions.__annotations__.keys():
+        raise TypeError(f"there is no option {name!r}; there are {', '.join(JobOptions.__annotations__)}")
+    cwd, env_file = options.get("cwd"), options.get("env_file")
+    return Changes(
+        name=options.get("name"),
+        limits=_typed_limits(options.get("limits") or Limits()),
+        env=_pairs(options.get("env") or {}),
+        env_file=None if env_file is None else os.fspath(env_file),
+        cwd=None if cwd is None else os.fspath(cwd),
+        launcher=_one_of(options.get("launcher"), LAUNCHERS, "launcher"),
+        timeout=_typed(options.get("timeout"), "timeout"),
+        grace=_typed(options.get("grace"), "grace"),
+        oom_policy=_one_of(options.get("oom_policy"), OOM_POLICIES, "oom_policy"),
+        memsafe=options.get("memsafe"),
+        unique=options.get("unique", False),
+        notify=options.get("notify", False),
+    )
 
 
 def _words(command: str | Sequence[StrPath], *, shell: bool) -> list[str]:
@@ -323,7 +323,7 @@ def _seconds(duration: Duration | None, option: str) -> float | None:
     return None if typed is None else parse_duration(typed, option)
 
 
-_ARGUMENTS = {"force", *(submit.__kwdefaults__ or {}), *Limits().as_dict()}
+_ARGUMENTS = {"force", "shell", *JobOptions.__annotations__, *Limits().as_dict()}
 _OPTION = re.compile(r"(?<![\w-])--?[a-z][a-z-]*")
 _OPTION_FIRST = re.compile(rf"{_OPTION.pattern}(?=:)")
 

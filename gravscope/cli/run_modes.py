@@ -30,7 +30,7 @@ def carry_out(spec: JobSpec, project: Project, environ: Mapping[str, str], after
     """Starts the job, does what is to follow, and returns the exit status."""
     if after.dry_run:
         return _print_line(dry_run(spec, project, environ), json=after.json)
-    if after.fg:
+    if spec.foreground:
         return _in_foreground(spec, project, environ)
     facts = launch(spec, project, environ)
     tell(facts)

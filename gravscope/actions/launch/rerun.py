@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 
-from gravscope.actions.launch.spec import Typed, make_spec
+from gravscope.actions.launch.spec import Changes, Typed, make_spec
 from gravscope.actions.look.owner import refuse_foreign
 from gravscope.actions.look.settle import settled
 from gravscope.base.errors import RefusedError, UsageError
@@ -26,7 +26,7 @@ from gravscope.settings.project import Project
 _LIKE_A_BYTE = re.compile(r"\\x[89a-f][0-9a-f]", re.ASCII)
 
 
-def spec_of_rerun(store: Store, job_id: str, changes: Typed, project: Project) -> JobSpec:
+def spec_of_rerun(store: Store, job_id: str, changes: Changes, project: Project) -> JobSpec:
     """What to run for `job_id` once more; of `changes`, whatever was typed counts instead of what the record has.
 
     Raises RefusedError where the job still lives, is somebody else's, or cannot be told for certain.
@@ -43,7 +43,7 @@ def spec_of_rerun(store: Store, job_id: str, changes: Typed, project: Project) -
     if changes.cwd is None and not os.path.isdir(cwd):  # noqa: PTH112 (Path.is_dir raises for what is out of reach)
         raise UsageError(f"{job_id}: its directory {record.cwd} is gone", "say another one with --cwd")
     name = changes.name if changes.name is not None else record.name
-    typed = changes.replaced(
+    typed = Typed(**changes.as_dict()).replaced(
         command=[_exact(word) for word in record.cmd],
         shell=record.shell,
         name=name,

@@ -44,24 +44,30 @@ class TypedLimits(Immutable):
     tasks_max: str | None = None
 
 
-class Typed(Immutable):
-    """The options of `gravscope run` as they were typed; None is for what was not, and may be set elsewhere."""
+class Changes(Immutable):
+    """The options that `gravscope run` and `gravscope rerun` share, as they were typed. None is for what was not, and
+    may be set elsewhere."""
 
-    command: Sequence[str]
     name: str | None = None
-    shell: bool = False
-    cwd: str | None = None
+    limits: TypedLimits = TypedLimits()
     env: Sequence[str] = ()
     env_file: str | None = None
-    limits: TypedLimits = TypedLimits()
+    cwd: str | None = None
     launcher: LauncherChoice | None = None
     timeout: str | None = None
     grace: str | None = None
     oom_policy: OomPolicy | None = None
     memsafe: bool | None = None
     unique: bool = False
-    foreground: bool = False
     notify: bool = False
+    foreground: bool = False
+
+
+class Typed(Changes):
+    """The same with the command of `gravscope run`."""
+
+    command: Sequence[str] = ()
+    shell: bool = False
 
 
 def make_spec(typed: Typed, project: Project | None = None, found: Mapping[str, Found] | None = None) -> JobSpec:

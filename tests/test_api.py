@@ -370,7 +370,8 @@ def test_a_scope_is_nobodys_child(managed: ManagedGravscope) -> None:
     """A program that started a job in a scope has no child by it, neither while the job runs nor afterwards."""
     code = """
 import os, warnings
-from gravscope.linux import proc, submit
+from gravscope import submit
+from gravscope.linux import proc
 warnings.simplefilter("error")
 job = submit(["sleep", "1000"], launcher="scope")
 print(job.record.unit == f"gravscope-{job.id}.scope", proc.children(os.getpid()))

@@ -1,4 +1,4 @@
-"""The end of a job, in this order: cancel request, counters, outcome, the record last, and only then the lock."""
+"""The end of a job, in this order: cancel request, counters, outcome, final record, and then the lock is removed."""
 
 from __future__ import annotations
 
@@ -14,22 +14,23 @@ from gravscope.supervisor.request import Request
 from gravscope.supervisor.stopped_by import why_stopped
 from gravscope.supervisor.watch import Watch
 
-# how long a final record is offered to a disk that will not take it, and how often, in seconds: over a long weekend
+# for how long, and how often, writing the final record is tried again, in seconds: a disk may be full over a long
+# weekend
 PATIENCE, AGAIN = 7 * 86400.0, 1.0
 
 
 def finish(request: Request, recorder: Recorder, watch: Watch) -> None:
-    """Writes what became of the job, then gives up being in charge of it."""
+    """Writes the outcome of the job into its record, then removes the lock."""
     now = time.monotonic()
     wish = wish_at_the_end(request.cancel_path, watch.told, told_first=watch.place.comes_first())
     evidence, measured = _gather(request, watch, now)
     if wish is not None:
         evidence.cancel_requested, evidence.cancel_steps = True, wish.steps
-        # what we have killed for it ourselves counts as well
+        # a SIGKILL from the supervisor after the cancel counts as well
         evidence.cancel_reached = wish.reached or watch.killing
         evidence.cancel_answered = wish.answered or watch.killing
         if STOP_UNIT in wish.steps:
-            evidence.stopped = None  # the stop was ours
+            evidence.stopped = None  # the stop came from gravscope cancel
         recorder.update(cancel=wish.record)
     outcome = decide(evidence)
     recorder.update(
@@ -48,9 +49,9 @@ def finish(request: Request, recorder: Recorder, watch: Watch) -> None:
 
 
 def close(request: Request, recorder: Recorder) -> None:
-    """Puts the final record on disk, waiting for room if it must, and removes what stood beside it.
+    """Writes the final record, waits while the disk is full, and removes the other files of the job.
 
-    Until it is there the lock stays ours, so nobody settles the job from less than we know.
+    The lock is held until the record is written, so that nobody else settles the job with less evidence.
     """
     deadline = time.monotonic() + PATIENCE
     while not recorder.write():
@@ -58,7 +59,7 @@ def close(request: Request, recorder: Recorder) -> None:
             return
         time.sleep(AGAIN)
     folder, job_id = os.path.dirname(request.record_path), str(recorder.record["id"])
-    # a cancel that was killed leaves the last of these; one that is at work removes it itself, once the lock is gone
+    # left behind by a `gravscope cancel` that was killed; one that still runs removes it itself once the lock is gone
     cancelling = f"{folder}/.{job_id}.cancelling"
     for path in (request.cancel_path, request.limits_path, request.pause_path, request.lock_path, cancelling):
         try:
@@ -71,7 +72,7 @@ def close(request: Request, recorder: Recorder) -> None:
 def _gather(request: Request, watch: Watch, now: float) -> tuple[Evidence, dict[str, object]]:
     place = watch.place
     scope_events = place.scope_events()
-    # what happened since the last look
+    # take in what has happened since the last sample
     watch.notice.new_limits()
     watch.notice.killed()
     oom_kills, kernel_peak, kernel_cpu = place.oom_kills(), place.peak(), place.cpu_seconds()
@@ -104,7 +105,7 @@ def _gather(request: Request, watch: Watch, now: float) -> tuple[Evidence, dict[
 
 
 def split_status(status: int | None) -> tuple[int | None, int | None]:
-    """A wait status as exit code or signal, never both: a signal is no exit code (wait(2))."""
+    """A wait status as (exit code, None) or (None, signal): after a signal there is no exit code (wait(2))."""
     if status is None:
         return None, None
     if os.WIFSIGNALED(status):

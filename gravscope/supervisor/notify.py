@@ -1,7 +1,8 @@
-"""Has people told that the job has ended, by a process of its own, which neither we nor anybody else waits for.
+"""Starts the process that sends notifications of the job's end. Nothing waits for it.
 
-By now the final record is on disk, and whatever becomes of that process changes nothing of it. What it is to do stands
-in a file without a name, its standard input: the address is a secret, and the command line of a process is not.
+The final record is on disk by now, and a failure of that process does not change the outcome. It reads what to do from
+its standard input, an anonymous file (memfd_create(2)), because the webhook's address is a secret and command lines
+can be read by everybody.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ from gravscope.base.stamp import timestamp
 from gravscope.supervisor.record import Recorder
 from gravscope.supervisor.request import Request
 
-# what of the record it needs, to say how the job ended and to find the record again
+# fields of the record that it needs to say how the job ended and to find the record again
 FIELDS = ("id", "invocation_id", "ended", "name", "state", "exit_code", "signal", "duration", "host", "reason")
 
 
 def tell(request: Request, recorder: Recorder) -> None:
-    """Starts whoever tells, if that was asked for. That it could not be started is noted in the record."""
+    """Starts the notifier, if notification was asked for. If that fails, the record says so (`notified`)."""
     if request.notify is None:
         return
     try:
@@ -37,7 +38,7 @@ def tell(request: Request, recorder: Recorder) -> None:
 
 def _start(notify: dict[str, object], request: Request, record: dict[str, object]) -> None:
     program = str(notify["program"])
-    os.stat(program)  # gravscope may have been deleted since
+    os.stat(program)  # raises if gravscope was deleted meanwhile
     told = {name: record.get(name) for name in FIELDS}
     handed = os.memfd_create("notify")
     try:
@@ -45,7 +46,7 @@ def _start(notify: dict[str, object], request: Request, record: dict[str, object
             paths = {"record_path": request.record_path, "lock_path": request.lock_path}
             marshal.dump({**notify, **paths, "record": told}, file)
         os.lseek(handed, 0, os.SEEK_SET)
-        # of our own files it gets none: not the lock, and not the log
+        # it inherits none of our open files: neither the lock nor the log
         streams = [
             (os.POSIX_SPAWN_DUP2, handed, 0),
             (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),

@@ -1,4 +1,4 @@
-"""From exec to the end of the last process: reaps, samples, keeps the timeout and the memory limit, obeys a stop."""
+"""From exec to the end of the last process: reaps, samples, enforces timeout and memory limit, obeys a stop."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from gravscope.supervisor.processes import Tree
 from gravscope.supervisor.request import Request
 from gravscope.supervisor.requests import grace_of, read_cancel
 
-# seconds between samples: often at first, since many jobs are short, then once a second
+# seconds between samples: short at first, since many jobs are short, growing to one second
 SLOWEST, FASTEST, GROWTH = 1.0, 0.02, 0.25
-# bytes a second that a process may be expected to take at most: the watch looks again before the limit can be passed
+# bytes a second, the fastest growth that is expected: the next sample is taken before the limit could be passed
 FAST_ALLOCATION = 2**30
-# seconds that may lie between the signals of one stop job
+# seconds that may pass between the signals of one stop job
 LATE_STOP = 0.2
-# seconds between two looks at a job that is being killed
+# seconds between two attempts to kill a job
 KILL_AGAIN = 0.05
 
 
 class Watch:
-    """What is seen of the job while it runs. All times are of the monotonic clock: the wall clock may step."""
+    """Watches the job while it runs. All times are of the monotonic clock, because the wall clock may be set."""
 
     def __init__(self, request: Request, place: Place, notice: Notice) -> None:
         self.request = request
@@ -40,7 +40,8 @@ class Watch:
         self.status: int | None = None
         self.command_ended: float | None = None
         self.peak = 0
-        # a child's ru_maxrss begins with what it had of us before exec (getrusage(2)): up to there it says nothing
+        # Before exec a child has the memory of the supervisor, and that counts in its ru_maxrss (getrusage(2)). So
+        # only values above this one say something about the command.
         self.inherited_peak = proc.highest_resident()
         self.cpu_seconds = 0.0
         self.watch_kill: int | None = None
@@ -53,14 +54,14 @@ class Watch:
         self.wake, self._wake_end = _wakeup_pipe()
 
     def listen(self) -> None:
-        """Lets SIGCHLD end our waiting, and takes SIGTERM and SIGINT as a request to stop the job.
+        """Installs signal handlers: SIGCHLD and SIGUSR1 wake the loop, SIGTERM and SIGINT ask it to stop the job.
 
-        In the foreground SIGINT is Ctrl-C, which is the command's to act on.
+        In the foreground SIGINT comes from Ctrl-C and is left to the command.
         """
         for number in (_signal.SIGTERM,) if self.request.foreground else (_signal.SIGTERM, _signal.SIGINT):
             _signal.signal(number, lambda caught, _frame: self.told.append(caught))
         _signal.signal(_signal.SIGCHLD, lambda _number, _frame: None)
-        # something was put beside the record: have a look now
+        # a request was put beside the record: take a sample now
         _signal.signal(_signal.SIGUSR1, lambda _number, _frame: setattr(self, "next_sample", 0.0))
         _signal.set_wakeup_fd(self._wake_end, warn_on_full_buffer=False)
 
@@ -83,7 +84,7 @@ class Watch:
                 self.waiter.hang_up(self.tree)
 
     def reap(self) -> None:
-        """Waits for every child that has ended: the command, and orphans of it."""
+        """Reaps every child that has ended: the command, and orphaned descendants of it."""
         while True:
             try:
                 pid, status, usage = os.wait4(-1, os.WNOHANG | (os.WUNTRACED if self.request.foreground else 0))
@@ -104,7 +105,7 @@ class Watch:
                 self.waiter.command_ended()
 
     def keep_time(self, now: float) -> None:
-        """Whatever is due at `now`: a sample, the timeout, a stop that was asked for, the end of a grace period."""
+        """Does whatever is due at `now`: a sample, the timeout, a stop that was asked for, SIGKILL after the grace."""
         if now >= self.next_sample:
             self.sample(now)
         released = self._released_at()
@@ -116,7 +117,7 @@ class Watch:
             if cancel is None or self.request.unit is None:
                 self._end_gently(now)
             else:
-                # the stop job of our unit has sent SIGTERM to every process already; it is not sent twice
+                # the stop job of our unit has sent SIGTERM to every process already; do not send it twice
                 self.kill_at = now + grace_of(cancel, self.request.grace)
         timeout = self.request.timeout
         if timeout is not None and not self.timed_out and self.kill_at is None and now >= self.began + timeout:
@@ -127,14 +128,14 @@ class Watch:
             self.tree.kill()
 
     def sample(self, now: float) -> None:
-        """Looks at everything; measures memory where the kernel does not measure or hold it, and holds the limit."""
+        """Updates the record. Where the kernel does not, measures memory and enforces the memory limit."""
         self.notice.look(self.tree)
         interval = min(SLOWEST, max(FASTEST, GROWTH * (now - self.began)))
         if self.request.watched or not self.is_measured:
             used = self.tree.memory()
             limit = self.request.mem_max if self.request.watched else None
             if limit is not None and used > limit:
-                # only now the dearer figure, in which forked workers do not count their common pages twice
+                # only now the slower measurement, which counts pages shared by forked workers once
                 used = self.tree.fair_memory()
             self.peak = max(self.peak, used)
             if limit is not None:
@@ -146,13 +147,15 @@ class Watch:
 
     def _end_gently(self, now: float) -> None:
         self.kill_at = now + self.request.grace
-        self.place.freeze(frozen=False)  # what is frozen acts on no signal but SIGKILL
+        self.place.freeze(frozen=False)  # a frozen process acts on no signal but SIGKILL
         self.tree.signal(_signal.SIGTERM)
         self.tree.signal(_signal.SIGCONT)  # a stopped process acts on SIGTERM only once it goes on
 
     def _hear_late_stop(self, poll: select.poll) -> None:
-        """Whoever stops a unit signals its processes in turn, and ours may come last: the end by SIGTERM of a command
-        in a scope is given a moment to turn out as such a stop."""
+        """Waits up to LATE_STOP for our own SIGTERM, if SIGTERM ended a command in a scope.
+
+        A stop job signals the processes of a unit one after the other, and the supervisor may be the last.
+        """
         if self.request.unit is not None and self.status == _signal.SIGTERM:
             deadline = time.monotonic() + LATE_STOP
             while not self.told and time.monotonic() < deadline:
@@ -162,8 +165,10 @@ class Watch:
             self.stopped_by = _name(self.told[0])
 
     def _released_at(self) -> float | None:
-        """When whoever waits in the foreground need not wait any longer for the last of the job's processes; while the
-        job is being ended, it does, to be told why."""
+        """When `gravscope run --fg` need not wait any longer for the remaining processes of the job.
+
+        None while the job is being stopped or killed: then it waits for the end, to report the reason.
+        """
         if self.command_ended is None or self.waiter.link is None or self.killing or self.kill_at is not None:
             return None
         return self.command_ended + LINGERING

@@ -1,4 +1,4 @@
-"""Whose memory ran out, from the counters of a tree of cgroups made of files."""
+"""Which limit caused an OOM kill, from the counters of cgroups that are made of ordinary files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gravscope.supervisor.oom import OomWatch
 
 
 class Tree:
-    """A slice, a scope and a job/ with their counters."""
+    """A slice, a scope in it, and job/ in the scope, with their counters."""
 
     def __init__(self, root: Path) -> None:
         self.slice = root / "gravscope.slice"
@@ -31,13 +31,13 @@ class Tree:
 
 @pytest.fixture
 def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tree:
-    """Its root is the mount point."""
+    """Cgroups whose root is the mount point."""
     monkeypatch.setattr(cgroup, "mount_point", lambda: str(tmp_path))
     return Tree(tmp_path)
 
 
 def watch(tree: Tree) -> OomWatch:
-    """One that begins now."""
+    """An OomWatch that starts with the present counts."""
     return OomWatch(Place(str(tree.scope), str(tree.job)))
 
 
@@ -51,7 +51,7 @@ def test_own_limit(tree: Tree) -> None:
 
 @pytest.mark.parametrize("at_once", [True, False])
 def test_a_kill_that_is_seen_in_the_middle(tree: Tree, at_once: bool) -> None:
-    """A whole job that is killed is counted process by process: all of that is the first kill's, not the machine's."""
+    """The kernel counts a job that it kills as a whole process by process: the first kill's cause is that of all."""
     (tree.job / "memory.oom.group").write_text(f"{int(at_once)}\n")
     seen = watch(tree)
     tree.count(own=1, kills=1)
@@ -62,7 +62,7 @@ def test_a_kill_that_is_seen_in_the_middle(tree: Tree, at_once: bool) -> None:
 
 
 def test_a_limit_that_is_being_lowered(tree: Tree) -> None:
-    """`gravscope limit` lowers the job's own cgroup first: what happens there is the job's own limit, too."""
+    """`gravscope limit` first lowers the limit of the job's own cgroup: a kill there is also due to the job's limit."""
     seen = watch(tree)
     (tree.job / "memory.events.local").write_text("oom 1\n")
     tree.count(kills=1)
@@ -71,7 +71,7 @@ def test_a_limit_that_is_being_lowered(tree: Tree) -> None:
 
 
 def test_the_slice(tree: Tree) -> None:
-    """A counter above rose, and not the scope's."""
+    """A counter above the scope rose, and not the scope's own."""
     seen = watch(tree)
     tree.count(above=3, kills=2)
     assert seen.look()
@@ -79,7 +79,7 @@ def test_the_slice(tree: Tree) -> None:
 
 
 def test_the_machine(tree: Tree) -> None:
-    """No counter rose but the kills."""
+    """Only the kills rose, and no counter of a limit."""
     seen = watch(tree)
     tree.count(kills=1)
     assert seen.look()
@@ -87,7 +87,7 @@ def test_the_machine(tree: Tree) -> None:
 
 
 def test_what_happened_before_does_not_count(tree: Tree) -> None:
-    """A limit that ran out before, for another job or for a kill that was survived, is not blamed for the next one."""
+    """A limit that was reached earlier, by another job or in an earlier kill, is not the cause of the next one."""
     tree.count(above=5)
     seen = watch(tree)
     tree.count(own=1, above=5, kills=1)
@@ -99,7 +99,7 @@ def test_what_happened_before_does_not_count(tree: Tree) -> None:
 
 
 def test_another_jobs_kill_is_forgotten_in_time(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A limit above that ran out for another job explains a kill of ours soon after, and none much later."""
+    """A limit above that another job reached explains a kill of ours soon after, and none much later."""
     now = [1000.0]
     monkeypatch.setattr(oom.time, "monotonic", lambda: now[0])
     seen = watch(tree)
@@ -114,7 +114,7 @@ def test_another_jobs_kill_is_forgotten_in_time(tree: Tree, monkeypatch: pytest.
 
 @pytest.mark.parametrize("looks", [1, 2, 50])
 def test_a_limit_that_is_just_running_out(tree: Tree, looks: int) -> None:
-    """Looks between the limit's count and the kill's, however many, do not lose the reason."""
+    """Any number of looks between the rise of the limit's counter and that of the kills does not lose the cause."""
     seen = watch(tree)
     tree.count(own=1)
     for _ in range(looks):

@@ -1,4 +1,4 @@
-"""Bytes that are no text, as text: JSON and a terminal hold only text."""
+"""Bytes that are not UTF-8, shown as text: JSON and terminals can only hold text."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import os
 
 
 def printable(text: str) -> str:
-    """`text` with bytes that are no UTF-8 as \\xNN: JSON holds only text. The command itself gets them as they are."""
+    """`text` with bytes that are not UTF-8 written as \\xNN. The command itself gets the bytes unchanged."""
     return os.fsencode(text).decode("utf-8", "backslashreplace")
 
 
 def is_text(text: str) -> bool:
-    """True where `printable` leaves every byte as it is."""
+    """True if `printable` does not change anything in `text`."""
     try:
         os.fsencode(text).decode("utf-8")
     except UnicodeDecodeError:

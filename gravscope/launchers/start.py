@@ -1,4 +1,4 @@
-"""Puts a launcher and the supervisor behind it to work, once, and hears how it went."""
+"""Starts a launcher, and through it the supervisor, once, and reads the answer."""
 
 from __future__ import annotations
 
@@ -25,31 +25,35 @@ SUPERVISOR = f"{os.path.abspath(__file__).rpartition('/launchers/')[0]}/supervis
 
 
 class Answer(Immutable):
-    """What became of one launch. With news, the supervisor's own word: what changed in the record; without, whoever
-    failed before there was one."""
+    """The result of one launch.
+
+    `news` are the fields of the record that the supervisor has changed; None if the launcher failed and there never was
+    a supervisor. `error` says why the command was not started.
+    """
 
     news: dict[str, Any] | None
     error: str | None
 
 
 class Handles(Immutable):
-    """Open files that the supervisor inherits: the job's lock, its log, and in the foreground the line over which we go
-    on hearing of it."""
+    """Open files that the supervisor inherits: the job's lock, its log, and in the foreground the socket to us."""
 
     lock_fd: int
     log_fd: int
     link_fd: int | None = None
 
     def inherited(self) -> dict[str, int]:
-        """Those that it has under their names; the log is its standard output."""
+        """The descriptors that the request names. The log is not among them, because it is standard output."""
         return {"lock_fd": self.lock_fd} | ({} if self.link_fd is None else {"link_fd": self.link_fd})
 
 
 def start(launch: Launch, job_id: str, request: Mapping[str, object], handles: Handles) -> Answer:
-    """Spawns the launcher with all that the supervisor inherits: the handles, the request, a way to answer. In the
-    foreground also our standard streams, in our own session and process group, where the command is to stay.
+    """Starts the launcher and waits for the supervisor's answer.
 
-    Raises UnsupportedError if neither answer nor end comes within `host.PATIENCE`.
+    The supervisor inherits `handles`, the request, and a pipe for its answer. In the foreground it also inherits our
+    standard streams and starts in our session and process group, where the command stays.
+
+    Raises UnsupportedError if the supervisor neither answers nor ends within `host.PATIENCE`.
     """
     _reap()
     try:
@@ -63,7 +67,7 @@ def start(launch: Launch, job_id: str, request: Mapping[str, object], handles: H
                 pid, is_brief = _spawn(launch, job_id, request, handles, (told, errors))
                 _left.add(pid)
             answer = _hear(heard, errors, job_id)
-    # an environment that cannot be handed on, a C library without sessions
+    # an invalid environment, or a C library that cannot start a program in a new session
     except (OSError, ValueError, NotImplementedError) as error:
         file = getattr(error, "filename", None) or launch.launcher
         return Answer(None, f"{file}: {getattr(error, 'strerror', None) or error}")
@@ -74,8 +78,11 @@ def start(launch: Launch, job_id: str, request: Mapping[str, object], handles: H
 def _spawn(
     launch: Launch, job_id: str, request: Mapping[str, object], handles: Handles, back: tuple[int, int]
 ) -> tuple[int, bool]:
-    """The launcher's pid, and whether it ends at once, as setsid --fork does. `back` is what the supervisor answers by,
-    and where the launcher complains. Whatever else is opened here is closed again, and stays open there."""
+    """Starts the launcher. Returns its pid, and whether it ends at once, as `setsid --fork` does.
+
+    `back` is the pipe for the supervisor's answer, and the file for the launcher's error messages. Whatever else is
+    opened here is inherited, and closed again in this process.
+    """
     told, errors = back
     foreground = handles.link_fd is not None
     with ExitStack() as opened:
@@ -107,27 +114,33 @@ _left: set[int] = set()
 
 
 def _reap(brief: int | None = None) -> None:
-    """Waits for those that have ended, and for `brief`, which is about to: a program that goes on is to have no zombies
-    of us. In the foreground, and where there is no setsid, they are the supervisors, and end with their jobs."""
+    """Reaps launchers that have ended, and waits for `brief`, which is about to end.
+
+    So a program that uses gravscope and goes on has no zombies. In the foreground, and without setsid(1), these
+    children are the supervisors themselves and end with their jobs.
+    """
     for pid in [*_left]:
-        with suppress(ChildProcessError):  # whoever called us has reaped it, or ignores SIGCHLD (waitpid(2))
+        with suppress(ChildProcessError):  # the calling program has reaped it, or ignores SIGCHLD (waitpid(2))
             if os.waitpid(pid, 0 if pid == brief else os.WNOHANG)[0] == 0:
                 continue
         _left.discard(pid)
 
 
 def _apart(launch: Launch) -> list[str]:
-    """What makes a scope's supervisor no child of ours: a program that goes on, such as a notebook, would have to wait
-    for it, and nobody wants to be told of children that he did not start."""
+    """The prefix that keeps a scope's supervisor from being our child.
+
+    Otherwise a program that goes on, such as a notebook, would have to wait for a child that it did not start itself.
+    """
     if launch.launcher == "session" or find_tool("setsid", launch.environ) is None:
         return []
     return commands.setsid()
 
 
 def _hear(handshake: int, errors: int, job_id: str) -> Answer:
-    """The supervisor's answer; the end of the pipe without one means that there never was a supervisor.
+    """Reads the supervisor's answer. If the pipe ends without one, there never was a supervisor.
 
-    With one, its end is not waited for: what another thread has forked meanwhile may hold the pipe open for long.
+    Once the answer is complete the end of the pipe is not waited for: a process that another thread has forked
+    meanwhile may hold it open for long.
     """
     deadline = time.monotonic() + host.PATIENCE
     heard = b""

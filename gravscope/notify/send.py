@@ -1,7 +1,7 @@
-"""Tells the desktop, a webhook or a command that a job has ended, and notes in its record that it has.
+"""Notifies the desktop, a webhook or a command that a job has ended, and writes the result into the job's record.
 
-Standard library only, for it is started by the supervisor long after whoever had the rest on their path is gone. It
-writes to a record that has ended and that nobody else writes any more; all that a failure of it leaves is that note.
+It imports the standard library only: the supervisor starts it without the path on which other packages are installed.
+The record that it changes is final and has its outcome; a failure here is only noted in it.
 """
 
 from __future__ import annotations
@@ -26,29 +26,29 @@ from gravscope.base.redact import redact_text
 from gravscope.linux import files
 from gravscope.records.outcome import signal_name
 
-# seconds more for those who keep to the time that they were given to say that it is over
+# seconds more, so that a channel that reaches its own time limit can still report that
 SLACK = 0.5
-# characters of a message: a chat takes no more in one piece
+# characters of each part of a message: chats do not accept longer messages
 LONGEST = 3000
 ADDRESS = "GRAVSCOPE_NOTIFY_WEBHOOK"
-# seconds that whoever writes the record at the same time may take
+# seconds to wait for another process that holds the job's lock
 PATIENCE = 5.0
-# what tells the record of this very job
+# fields that identify the record of this job
 _SAME = ("id", "invocation_id", "ended")
 
 Handed = dict[str, Any]
 
 
 def main() -> None:
-    """Tells everybody that is to be told, each at the same time, and ends, whoever has not answered by then."""
+    """Sends all notifications at the same time, writes down the results, and ends, even if one has not answered."""
     handed: Handed = marshal.load(sys.stdin.buffer)  # noqa: S302 (written by our own supervisor, in a file with no name)
     os.setsid()
     note(handed, notify_all(handed))
-    os._exit(0)  # a thread that waits for a name server takes nobody's time any more
+    os._exit(0)  # does not wait for threads, one of which may still wait for a name server
 
 
 def notify_all(handed: Handed) -> list[dict[str, str | None]]:
-    """What became of each, as the record takes it."""
+    """Sends all notifications. Returns the results as they go into the record."""
     told: dict[str, str | None] = {}
     patience = float(handed["patience"])
 
@@ -73,7 +73,7 @@ def notify_all(handed: Handed) -> list[dict[str, str | None]]:
 
 
 def message(record: Mapping[str, Any]) -> tuple[str, str]:
-    """The message in two parts, the first of which says the most: what ended in which state, and then the rest."""
+    """The message in two parts: first the job's name and state, then exit status, duration, host and reason."""
     code, number = record["exit_code"], record["signal"]
     how = f"exit status {code}" if code is not None else "" if number is None else signal_name(number)
     words = [f"({how})"] if how and record["state"] != "succeeded" else []
@@ -87,11 +87,11 @@ def message(record: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _line(text: str) -> str:
-    """One line, without secrets, and with nothing in it that tells anybody's screen to do anything."""
+    """`text` as one line, without secrets and without control characters that a terminal would obey."""
     return "".join(each if each.isprintable() else " " for each in redact_text(text))[:LONGEST].strip()
 
 
-# how: each returns why it was in vain, or None
+# the channels: each returns None on success, else the error
 
 
 def _desktop(_asked: object, record: Mapping[str, Any], patience: float) -> str | None:
@@ -102,8 +102,8 @@ def _desktop(_asked: object, record: Mapping[str, Any], patience: float) -> str 
 
 
 def _webhook(address: object, record: Mapping[str, Any], patience: float) -> str | None:
-    text = _escaped(" ".join(message(record)))  # as Slack wants it: <!channel> in a reason would call everybody
-    request = urllib.request.Request(  # noqa: S310 (http or https, as the setting is checked)
+    text = _escaped(" ".join(message(record)))  # as Slack requires: <!channel> in a reason would notify everybody
+    request = urllib.request.Request(  # noqa: S310 (the setting is checked to be http or https)
         str(address),
         data=json.dumps({"text": text}).encode("ascii"),
         headers={"Content-Type": "application/json", "User-Agent": "gravscope"},
@@ -132,19 +132,19 @@ CHANNELS: dict[str, Callable[[object, Mapping[str, Any], float], str | None]] = 
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """What is meant for one address is sent to no other, and only once."""
+    """Follows no redirection, so that the message is sent only to the configured address, and only once."""
 
     def redirect_request(self, *_asked: object) -> None:
-        """Leaves it at that: the status is then an error as any other."""
+        """Returns None, so that the status is reported like any other error."""
 
 
 def _escaped(text: str) -> str:
-    """For those who take a text for markup: chats, and notification servers."""
+    """`text` escaped for receivers that interpret markup: chats and notification servers."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _run(words: list[str], variables: Mapping[str, str], patience: float) -> str | None:
-    """Runs a program that is to end in time, and is ended otherwise, with all that it has started."""
+    """Runs a program. If it does not end in time, kills it together with the processes that it has started."""
     environ = {name: value for name, value in os.environ.items() if name != ADDRESS}
     quiet = subprocess.DEVNULL
     child = subprocess.Popen(
@@ -163,7 +163,7 @@ def _late(patience: float) -> str:
 
 
 def _why(error: Exception, patience: float) -> str:
-    """The error in words of our own: those of others hold the address, or parts of it."""
+    """The error in our own words, because messages of libraries contain the address or parts of it."""
     if isinstance(error, urllib.error.HTTPError):
         return f"HTTP status {error.code}"
     cause = error.reason if isinstance(error, urllib.error.URLError) else error
@@ -180,8 +180,11 @@ def _why(error: Exception, patience: float) -> str:
 
 
 def note(handed: Handed, entries: list[dict[str, str | None]]) -> None:
-    """Takes what became of it into the record, holding the job's lock as all do who write a record that has ended, or
-    remove it (`gravscope.actions.look.ended`): a record that is gone by now is not made anew."""
+    """Adds the results to the record. A record that has been removed by now is not written again.
+
+    The job's lock is held meanwhile, as by all code that changes or removes the record of a job that has ended
+    (`gravscope.actions.look.ended`).
+    """
     path, told = handed["record_path"], handed["record"]
     try:
         descriptor = _hold(handed["lock_path"])
@@ -197,11 +200,11 @@ def note(handed: Handed, entries: list[dict[str, str | None]]) -> None:
             os.unlink(handed["lock_path"])
             os.close(descriptor)
     except (OSError, ValueError, KeyError, TypeError):
-        return  # a full disk, or somebody's hand: it is only a note
+        return  # the disk is full, or the record was changed by hand: the note is not important enough to fail
 
 
 def _hold(lock_path: str) -> int | None:
-    """The lock of a job that has ended, which whoever leaves it removes; None if somebody keeps it."""
+    """Takes the lock of a job that has ended; None if another process keeps it. Each holder removes the file."""
     deadline = time.monotonic() + PATIENCE
     while True:
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK

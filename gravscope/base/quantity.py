@@ -24,12 +24,12 @@ _UNITS = {unit: 1024**power for power, unit in enumerate(["", "K", "M", "G", "T"
 _SIZE = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<unit>[KMGTPE]?)B?", re.ASCII)
 _PERCENT = re.compile(r"(?P<number>\d+(?:\.\d+)?)%", re.ASCII)
 # cgroup limits are unsigned 64-bit numbers; for systemd and the kernel the largest one means "no limit"
-_LARGEST = 2**64 - 1
-_MOST_DIGITS = 1000
+_MAX_SIZE = 2**64 - 1
+_MAX_DIGITS = 1000
 # seconds; systemd counts microseconds in 64 bits, and a longer time would overflow there
-_LONGEST = 10**12
+_MAX_SECONDS = 10**12
 # the range of CPUQuota= in percent: systemd counts hundredths of a percent in 31 bits
-_LEAST_PERCENT, _MOST_PERCENT = 0.01, 21_000_000.0
+_MIN_PERCENT, _MAX_PERCENT = 0.01, 21_000_000.0
 
 _SECONDS = {
     "us": 1e-6, "ms": 1e-3, "": 1, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "hr": 3600,
@@ -58,11 +58,11 @@ def parse_size(text: str, whole: int, option: str = "size") -> Size:
         number = whole * float(percent["number"]) / 100
     elif size := _SIZE.fullmatch(stripped):
         # whole numbers are converted exactly: a float has only 53 bits; int() accepts only some thousand digits
-        exact = "." not in size["number"] and len(size["number"]) <= _MOST_DIGITS
+        exact = "." not in size["number"] and len(size["number"]) <= _MAX_DIGITS
         number = (int(size["number"]) if exact else float(size["number"])) * _UNITS[size["unit"]]
     else:
         raise UsageError(f"{option}: {text!r} is not a size", "write it as 6G, 512M, 50% or infinity")
-    if number >= _LARGEST:
+    if number >= _MAX_SIZE:
         raise UsageError(f"{option}: {text!r} is more than any machine has", "write infinity for no limit")
     return int(number)
 
@@ -83,7 +83,7 @@ def parse_duration(text: str, option: str = "duration") -> float | None:
         position = match.end()
     if position == 0 or position != len(stripped):
         raise UsageError(f"{option}: {text!r} is not a duration", "write it as 90s, 10m, 1h30m or infinity")
-    if seconds > _LONGEST:
+    if seconds > _MAX_SECONDS:
         raise UsageError(f"{option}: {text!r} is longer than any machine lasts", "write infinity for no end")
     return seconds
 
@@ -94,8 +94,8 @@ def parse_percent(text: str, option: str = "percentage") -> float:
     if match is None or float(match["number"]) == 0:
         raise UsageError(f"{option}: {text!r} is not a percentage", "write it as 150% (one and a half cores)")
     percent = float(match["number"])
-    if not _LEAST_PERCENT <= percent <= _MOST_PERCENT:
-        raise UsageError(f"{option}: {text!r} is out of range", f"from {_LEAST_PERCENT}% to {_MOST_PERCENT:.0f}%")
+    if not _MIN_PERCENT <= percent <= _MAX_PERCENT:
+        raise UsageError(f"{option}: {text!r} is out of range", f"from {_MIN_PERCENT}% to {_MAX_PERCENT:.0f}%")
     return percent
 
 

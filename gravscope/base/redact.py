@@ -90,7 +90,7 @@ def redact_command(words: Sequence[str], *, shell: bool = False) -> list[str]:
             is_value = is_program = False
             continue
         shown.append(redact_text(word) if is_program else redact_word(word))
-        is_value = word.startswith("-") and "=" not in word and _wants_secret(word)
+        is_value = word.startswith("-") and "=" not in word and _takes_secret(word)
         is_program = _PROGRAM_FOLLOWS.fullmatch(word) is not None
     return shown
 
@@ -121,10 +121,10 @@ def redact_text(text: str) -> str:
     text = _hide_values(text, _NAMING, _is_header, _HEADER_VALUE)
     text = _hide_values(text, _BEARER, bool, _SHELL_VALUE)
     text = _hide_values(text, _ASSIGNING, is_secret_name, _SHELL_VALUE)
-    return _hide_values(text, _OPTION, _wants_secret, _SHELL_VALUE)
+    return _hide_values(text, _OPTION, _takes_secret, _SHELL_VALUE)
 
 
-def _wants_secret(option: str) -> bool:
+def _takes_secret(option: str) -> bool:
     """Whether the word after this option is a secret."""
     return is_secret_name(option) and _BARE_OPTION.match(option) is None
 

@@ -30,36 +30,41 @@ def new_numbers(descriptors: Collection[int]) -> dict[int, int]:
 
 
 def spawn(
-    argv: list[str], environ: Mapping[str, str], streams: tuple[int, int, int], there: Mapping[int, int], *, apart: bool
+    argv: list[str],
+    environ: Mapping[str, str],
+    streams: tuple[int, int, int],
+    targets: Mapping[int, int],
+    *,
+    new_session: bool,
 ) -> int:
     """Starts a program with these standard streams, and returns its pid.
 
-    `there` maps our descriptors to their numbers in the program (from `new_numbers`; the streams must be in it, too).
-    The program inherits these and no others. With `apart` it becomes the leader of a new session.
+    `targets` maps our descriptors to their numbers in the program (from `new_numbers`; the streams must be in it, too).
+    The program inherits these and no others. With `new_session` it becomes the leader of a new session.
 
     Raises OSError if the program cannot be started, NotImplementedError if the C library cannot make it a session.
     """
     path = argv[0] if "/" in argv[0] else find_tool(argv[0], environ)
     if path is None:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), argv[0])
-    actions: list[tuple[int, ...]] = [(os.POSIX_SPAWN_CLOSE, number) for number in _strangers({*there})]
+    actions: list[tuple[int, ...]] = [(os.POSIX_SPAWN_CLOSE, number) for number in _inheritable({*targets})]
     # first move all to their new numbers: if our own streams are closed, any descriptor may be 0, 1 or 2
-    actions += [(os.POSIX_SPAWN_DUP2, here, number) for here, number in there.items()]
-    actions += [(os.POSIX_SPAWN_DUP2, there[stream], number) for number, stream in enumerate(streams)]
-    actions += [(os.POSIX_SPAWN_CLOSE, there[stream]) for stream in {*streams}]
+    actions += [(os.POSIX_SPAWN_DUP2, here, number) for here, number in targets.items()]
+    actions += [(os.POSIX_SPAWN_DUP2, targets[stream], number) for number, stream in enumerate(streams)]
+    actions += [(os.POSIX_SPAWN_CLOSE, targets[stream]) for stream in {*streams}]
     return os.posix_spawn(
         path,
         argv,
         {name: value for name, value in environ.items() if name},  # an environment may have an entry without a name
         file_actions=actions,
-        setsid=apart,
+        setsid=new_session,
         # Python ignores these two signals, and other programs expect the default action (signal(7))
         setsigdef=(SIGPIPE, SIGXFSZ),
     )
 
 
-def _strangers(ours: set[int]) -> Iterable[int]:
-    """Inheritable descriptors other than `ours`: we inherited them, and the program must not inherit them.
+def _inheritable(kept: set[int]) -> Iterable[int]:
+    """Inheritable descriptors other than `kept`: we inherited them, and the program must not inherit them.
 
     (What Python opens, also in other threads, is closed at exec.) Closing one that another thread has closed meanwhile
     is not an error (posix_spawn(3)).
@@ -68,7 +73,7 @@ def _strangers(ours: set[int]) -> Iterable[int]:
     for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 (hot path)
         number = int(name)
         try:
-            if number <= 2 or number in ours or not os.get_inheritable(number):
+            if number <= 2 or number in kept or not os.get_inheritable(number):
                 continue
             if number < most:
                 yield number

@@ -14,14 +14,14 @@ from gravscope.systemd import host
 
 # Messages of systemd-run when there is no manager that could start a scope. Then `session` is tried. When a manager
 # refuses the scope, `session` is not tried, because the job's limits would be lost without notice.
-_NOBODY_THERE = (
+_NO_MANAGER = (
     r"failed to connect to .*bus|connection refused|no such file or directory|host is down"
     r"|has not been booted with systemd|transport endpoint is not connected|did not answer"
 )
 _TAKEN = r"already (loaded|exists)|was already|has a fragment file"
 # variables that mark a process as part of a job; they are removed, because a job that is started inside another job is
 # not part of it
-OF_A_JOB = ("GRAV_BG_JOB", "GRAVSCOPE_JOB_ID", "GRAVSCOPE_NAME", "GRAVSCOPE_UNIT", "GRAVSCOPE_INVOCATION_ID")
+JOB_VARIABLES = ("GRAV_BG_JOB", "GRAVSCOPE_JOB_ID", "GRAVSCOPE_NAME", "GRAVSCOPE_UNIT", "GRAVSCOPE_INVOCATION_ID")
 
 
 class Choice(Immutable):
@@ -33,7 +33,7 @@ class Choice(Immutable):
 
 def choose(spec: JobSpec, job_id: str, environ: Mapping[str, str]) -> Choice:
     """The launchers for this job. Raises UnsupportedError if the launcher that was asked for cannot be used."""
-    environ = {name: value for name, value in environ.items() if name not in OF_A_JOB}
+    environ = {name: value for name, value in environ.items() if name not in JOB_VARIABLES}
     if spec.launcher == "session":
         return Choice([session.launch(environ, foreground=spec.foreground)])
     try:
@@ -69,9 +69,9 @@ def refuse_undelegated(limits: Limits, environ: Mapping[str, str]) -> None:
             )
 
 
-def nobody_there(complaint: str) -> bool:
+def no_manager(complaint: str) -> bool:
     """True if a launcher failed because there is no manager, and not because the manager refused the job."""
-    return re.search(_NOBODY_THERE, complaint, re.IGNORECASE) is not None
+    return re.search(_NO_MANAGER, complaint, re.IGNORECASE) is not None
 
 
 def unit_is_taken(complaint: str) -> bool:

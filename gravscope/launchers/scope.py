@@ -25,7 +25,7 @@ def verbatim(launch: Launch, words: Sequence[str]) -> Launch:
     if launch.unit is None or not any("$" in word for word in words):
         return launch
     shown = host.call(commands.systemd_run_version(), launch.environ)
-    if (commands.parse_version(shown.out) or 0) < commands.EXPANDS:
+    if (commands.parse_version(shown.out) or 0) < commands.EXPANDS_SINCE:
         return launch
     return launch.replaced(prefix=commands.without_expansion(launch.prefix))
 

@@ -52,7 +52,7 @@ def folder_of(pid: int | str = "self") -> str | None:
     return None
 
 
-def keyed(text: str | None) -> dict[str, int]:
+def parse_keyed(text: str | None) -> dict[str, int]:
     """The numbers in the text of a flat keyed file, such as memory.events or cpu.stat; other lines are left out."""
     found: dict[str, int] = {}
     for line in (text or "").splitlines():
@@ -64,7 +64,7 @@ def keyed(text: str | None) -> dict[str, int]:
 
 def read_keyed(folder: str, name: str) -> dict[str, int]:
     """File `name` of the cgroup as numbers; empty where it is not there."""
-    return keyed(read_text(f"{folder}/{name}"))
+    return parse_keyed(read_text(f"{folder}/{name}"))
 
 
 def read_number(folder: str, name: str) -> int | None:
@@ -89,7 +89,7 @@ def quota_percent(text: str | None) -> float | str | None:
     return INFINITY if words[0] == NO_LIMIT else round(100 * int(words[0]) / int(words[1]), 2)
 
 
-def least(folder: str, root: str, name: str) -> int | float | str | None:
+def lowest(folder: str, root: str, name: str) -> int | float | str | None:
     """The lowest value of limit `name` from this cgroup up to `root`, because limits of cgroups above apply as well.
 
     None if no cgroup on the way has the file. In a container `root` itself may have it.
@@ -117,18 +117,18 @@ def effective(folder: str, root: str) -> dict[str, int | float | str | None]:
         if limit.endswith("_weight"):
             found[limit] = read_limit(folder, name)
         else:
-            found[limit] = least(folder, root, name)
-    found["cpu_quota"] = least(folder, root, "cpu.max")
+            found[limit] = lowest(folder, root, name)
+    found["cpu_quota"] = lowest(folder, root, "cpu.max")
     return found
 
 
-def processes(folder: str) -> list[int]:
+def pids(folder: str) -> list[int]:
     """Every process in this cgroup and those below it."""
     found = [int(word) for word in (read_text(f"{folder}/cgroup.procs") or "").split()]
     try:
         # a folder without subfolders has two links: its name and `.`; each subfolder adds one (fs/kernfs/inode.c)
         if os.stat(folder).st_nlink != 2:
-            found += [pid for entry in os.scandir(folder) if entry.is_dir() for pid in processes(entry.path)]
+            found += [pid for entry in os.scandir(folder) if entry.is_dir() for pid in pids(entry.path)]
     except OSError:
         pass  # it is gone
     return found
@@ -142,7 +142,7 @@ def claim(folder: str, invocation_id: str) -> None:
         pass
 
 
-def is_anothers(folder: str, invocation_id: str | None) -> bool:
+def belongs_to_another(folder: str, invocation_id: str | None) -> bool:
     """True if the cgroup is marked as another job's: two jobs of the same second may have the same unit name."""
     try:
         return os.getxattr(folder, OWNER) != (invocation_id or "").encode("utf-8", "replace")

@@ -11,9 +11,9 @@ import os
 
 PRIVATE = 0o600
 # the name of gravscope's folder in the user's state folder
-OWN = "gravscope"
+STATE_FOLDER = "gravscope"
 # bytes; no file of gravscope's is nearly as large, and a log that was renamed to one must not fill memory
-LARGEST = 1 << 26
+MAX_SIZE = 1 << 26
 # S_IFMT, S_IFREG and S_IFDIR (inode(7)); importing `stat` for three numbers would cost memory
 _TYPE, _REGULAR, _FOLDER = 0o170000, 0o100000, 0o040000
 # all permissions of the owner
@@ -28,17 +28,17 @@ def write_atomically(path: str, data: bytes, mode: int = PRIVATE) -> None:
     OSError, and then leaves no temporary file.
     """
     folder, name = os.path.split(path)
-    beside = f"{folder}/.{name}.{os.getpid()}.tmp"
-    descriptor = _open_new(beside, mode)
+    temporary = f"{folder}/.{name}.{os.getpid()}.tmp"
+    descriptor = _open_new(temporary, mode)
     try:
         try:
             write_all(descriptor, data)
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-        os.rename(beside, path)
+        os.rename(temporary, path)
     except BaseException:
-        _unlink(beside)
+        _unlink(temporary)
         raise
     sync_folder(folder)
 
@@ -86,7 +86,7 @@ def make_private_folder(folder: str) -> None:
     changed: it belongs to the whole process, and other threads may be making files.)
     """
     for above in _missing(folder):
-        own = above == folder or (above == os.path.dirname(folder) and os.path.basename(above) == OWN)
+        own = above == folder or (above == os.path.dirname(folder) and os.path.basename(above) == STATE_FOLDER)
         try:
             os.mkdir(above, _OWNERS if own else 0o777)
         except FileExistsError:
@@ -148,23 +148,23 @@ def read_whole(path: str, *, anyone: bool = False) -> bytes:
         while part := os.read(descriptor, 1 << 20):
             parts.append(part)
             size += len(part)
-            if size > LARGEST:  # it grows while it is read
-                raise OSError(errno.EFBIG, f"is larger than {LARGEST >> 20} MiB", path)
+            if size > MAX_SIZE:  # it grows while it is read
+                raise OSError(errno.EFBIG, f"is larger than {MAX_SIZE >> 20} MiB", path)
         return b"".join(parts)
     finally:
         os.close(descriptor)
 
 
 def _check(found: os.stat_result, path: str, *, anyone: bool) -> None:
-    """Raises OSError unless an open file is regular, owned by us or root, and not larger than LARGEST."""
+    """Raises OSError unless an open file is regular, owned by us or root, and not larger than MAX_SIZE."""
     if found.st_mode & _TYPE == _FOLDER:
         raise IsADirectoryError(errno.EISDIR, "is a folder", path)
     if found.st_mode & _TYPE != _REGULAR:
         raise OSError(errno.EINVAL, "is not a regular file", path)
     if not is_ours(found, anyone=anyone):
         raise PermissionError(errno.EPERM, f"is owned by user {found.st_uid}, and not believed", path)
-    if found.st_size > LARGEST:
-        raise OSError(errno.EFBIG, f"is larger than {LARGEST >> 20} MiB", path)
+    if found.st_size > MAX_SIZE:
+        raise OSError(errno.EFBIG, f"is larger than {MAX_SIZE >> 20} MiB", path)
 
 
 def is_ours(found: os.stat_result, *, anyone: bool = False) -> bool:

@@ -114,14 +114,14 @@ def send_signal(pid: int, start_ticks: int, number: int) -> bool:
 
 
 # what a process does when it gets a signal
-IGNORED, DEFAULT, OWN = "ignored", "default", "own"
+IGNORED, DEFAULT, HANDLED = "ignored", "default", "handled"
 
 
-def reaction(pid: int, number: int) -> str | None:
+def disposition(pid: int, number: int) -> str | None:
     """What `pid` would do on a signal; None if it has ended.
 
-    IGNORED: nothing. DEFAULT: the kernel's default action, mostly termination. OWN: it catches the signal, or blocks
-    it, as processes do that wait for it with sigwait(3).
+    IGNORED: nothing. DEFAULT: the kernel's default action, mostly termination. HANDLED: it catches the signal, or
+    blocks it, as processes do that wait for it with sigwait(3).
     """
     text = read_text(f"/proc/{pid}/status")
     if text is None:
@@ -131,7 +131,7 @@ def reaction(pid: int, number: int) -> str | None:
     bit = 1 << (number - 1)
     masks = dict(line.split(":\t", 1) for line in text.splitlines() if line.startswith("Sig"))
     has = {name: bool(int(masks.get(name, "0"), 16) & bit) for name in ("SigIgn", "SigCgt", "SigBlk")}
-    return IGNORED if has["SigIgn"] else OWN if has["SigCgt"] or has["SigBlk"] else DEFAULT
+    return IGNORED if has["SigIgn"] else HANDLED if has["SigCgt"] or has["SigBlk"] else DEFAULT
 
 
 def last_pid() -> int | None:
@@ -213,7 +213,7 @@ def resident(pid: int) -> int:
     return int(text.split()[1]) * PAGE if text else 0
 
 
-def highest_resident() -> int:
+def peak_resident() -> int:
     """The most resident memory that this process ever had, in bytes (VmHWM); 0 where it cannot be read."""
     for line in (read_text("/proc/self/status") or "").splitlines():
         if line.startswith("VmHWM:"):

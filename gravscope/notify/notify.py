@@ -29,6 +29,6 @@ def recipients(found: Mapping[str, Found]) -> Notify:
     return asked
 
 
-def handed(asked: Notify) -> dict[str, object]:
+def supervisor_request(asked: Notify) -> dict[str, object]:
     """The part of the supervisor's request that is about notification."""
     return {"program": str(PROGRAM), "patience": PATIENCE, "whom": asked.as_dict()}

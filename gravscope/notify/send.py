@@ -29,38 +29,38 @@ from gravscope.records.outcome import signal_name
 # seconds more, so that a channel that reaches its own time limit can still report that
 SLACK = 0.5
 # characters of each part of a message: chats do not accept longer messages
-LONGEST = 3000
-ADDRESS = "GRAVSCOPE_NOTIFY_WEBHOOK"
+MAX_LENGTH = 3000
+WEBHOOK_VARIABLE = "GRAVSCOPE_NOTIFY_WEBHOOK"
 # seconds to wait for another process that holds the job's lock
 PATIENCE = 5.0
 # fields that identify the record of this job
-_SAME = ("id", "invocation_id", "ended")
+_IDENTITY = ("id", "invocation_id", "ended")
 
-Handed = dict[str, Any]
+NotifyRequest = dict[str, Any]
 
 
 def main() -> None:
     """Sends all notifications at the same time, writes down the results, and ends, even if one has not answered."""
-    handed: Handed = marshal.load(sys.stdin.buffer)  # noqa: S302 (written by our own supervisor, in a file with no name)
+    request: NotifyRequest = marshal.load(sys.stdin.buffer)  # noqa: S302 (written by our own supervisor)
     os.setsid()
-    note(handed, notify_all(handed))
+    record_results(request, notify_all(request))
     os._exit(0)  # does not wait for threads, one of which may still wait for a name server
 
 
-def notify_all(handed: Handed) -> list[dict[str, str | None]]:
+def notify_all(request: NotifyRequest) -> list[dict[str, str | None]]:
     """Sends all notifications. Returns the results as they go into the record."""
     told: dict[str, str | None] = {}
-    patience = float(handed["patience"])
+    patience = float(request["patience"])
 
-    def one(channel: str, target: object) -> None:
+    def send(channel: str, target: object) -> None:
         try:
-            told[channel] = CHANNELS[channel](target, handed["record"], patience)
+            told[channel] = CHANNELS[channel](target, request["record"], patience)
         except Exception as error:
-            told[channel] = _why(error, patience)
+            told[channel] = _describe(error, patience)
 
     threads = {
-        channel: threading.Thread(target=one, args=(channel, target), daemon=True)
-        for channel, target in handed["whom"].items()
+        channel: threading.Thread(target=send, args=(channel, target), daemon=True)
+        for channel, target in request["whom"].items()
         if target
     }
     deadline = time.monotonic() + patience + SLACK
@@ -69,7 +69,7 @@ def notify_all(handed: Handed) -> list[dict[str, str | None]]:
     for thread in threads.values():
         thread.join(max(0.0, deadline - time.monotonic()))
     now = datetime.now().astimezone().isoformat(timespec="milliseconds")
-    return [{"channel": name, "at": now, "error": told.get(name, _late(patience))} for name in threads]
+    return [{"channel": name, "at": now, "error": told.get(name, _timed_out(patience))} for name in threads]
 
 
 def message(record: Mapping[str, Any]) -> tuple[str, str]:
@@ -88,7 +88,7 @@ def message(record: Mapping[str, Any]) -> tuple[str, str]:
 
 def _line(text: str) -> str:
     """`text` as one line, without secrets and without control characters that a terminal would obey."""
-    return "".join(each if each.isprintable() else " " for each in redact_text(text))[:LONGEST].strip()
+    return "".join(each if each.isprintable() else " " for each in redact_text(text))[:MAX_LENGTH].strip()
 
 
 # the channels: each returns None on success, else the error
@@ -145,7 +145,7 @@ def _escaped(text: str) -> str:
 
 def _run(words: list[str], variables: Mapping[str, str], patience: float) -> str | None:
     """Runs a program. If it does not end in time, kills it together with the processes that it has started."""
-    environ = {name: value for name, value in os.environ.items() if name != ADDRESS}
+    environ = {name: value for name, value in os.environ.items() if name != WEBHOOK_VARIABLE}
     quiet = subprocess.DEVNULL
     child = subprocess.Popen(
         words, env={**environ, **variables}, stdin=quiet, stdout=quiet, stderr=quiet, start_new_session=True
@@ -154,21 +154,21 @@ def _run(words: list[str], variables: Mapping[str, str], patience: float) -> str
         status = child.wait(patience)
     except subprocess.TimeoutExpired:
         os.killpg(child.pid, signal.SIGKILL)
-        return _late(patience)
+        return _timed_out(patience)
     return None if status == 0 else f"exit status {status}" if status > 0 else f"ended by {signal_name(-status)}"
 
 
-def _late(patience: float) -> str:
+def _timed_out(patience: float) -> str:
     return f"no answer within {patience:g} s"
 
 
-def _why(error: Exception, patience: float) -> str:
+def _describe(error: Exception, patience: float) -> str:
     """The error in our own words, because messages of libraries contain the address or parts of it."""
     if isinstance(error, urllib.error.HTTPError):
         return f"HTTP status {error.code}"
     cause = error.reason if isinstance(error, urllib.error.URLError) else error
     if isinstance(cause, TimeoutError):
-        return _late(patience)
+        return _timed_out(patience)
     if isinstance(cause, socket.gaierror):
         return "the name of its host is not known"
     if type(cause).__name__.startswith("SSL"):
@@ -179,31 +179,31 @@ def _why(error: Exception, patience: float) -> str:
     return type(cause).__name__
 
 
-def note(handed: Handed, entries: list[dict[str, str | None]]) -> None:
+def record_results(request: NotifyRequest, entries: list[dict[str, str | None]]) -> None:
     """Adds the results to the record. A record that has been removed by now is not written again.
 
     The job's lock is held meanwhile, as by all code that changes or removes the record of a job that has ended
     (`gravscope.actions.look.ended`).
     """
-    path, told = handed["record_path"], handed["record"]
+    path, told = request["record_path"], request["record"]
     try:
-        descriptor = _hold(handed["lock_path"])
+        descriptor = _take_lock(request["lock_path"])
         if descriptor is None:
             return
         try:
             record = json.loads(files.read_whole(path))
-            if (record["id"], record["invocation_id"], record["ended"]) == tuple(told[each] for each in _SAME):
+            if (record["id"], record["invocation_id"], record["ended"]) == tuple(told[each] for each in _IDENTITY):
                 record["notified"] = [*record.get("notified", []), *entries]
                 text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
                 files.write_atomically(path, text.encode("utf-8", "replace"))
         finally:
-            os.unlink(handed["lock_path"])
+            os.unlink(request["lock_path"])
             os.close(descriptor)
     except (OSError, ValueError, KeyError, TypeError):
         return  # the disk is full, or the record was changed by hand: the note is not important enough to fail
 
 
-def _hold(lock_path: str) -> int | None:
+def _take_lock(lock_path: str) -> int | None:
     """Takes the lock of a job that has ended; None if another process keeps it. Each holder removes the file."""
     deadline = time.monotonic() + PATIENCE
     while True:

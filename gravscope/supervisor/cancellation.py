@@ -13,14 +13,14 @@ from gravscope.records.outcome import STOP_UNIT
 from gravscope.supervisor.requests import read_cancel, steps_of
 
 # seconds to wait for a step that was being taken when the job ended, and seconds between two reads of the file
-PATIENCE, LOOK_AGAIN = 1.0, 0.005
+PATIENCE, INTERVAL = 1.0, 0.005
 # seconds that systemd's stop job may need from signalling one process of the unit to signalling the next
-ONE_WALK = 0.005
+STOP_JOB_TIME = 0.005
 # stands for the steps of a request that could not be written because the disk was full
 UNWRITTEN = "a step that there was no room to write down"
 
 
-class Wish:
+class CancelRequest:
     """A cancel request: as it goes into the record, its steps, and what they may have done (see `outcome.Evidence`)."""
 
     def __init__(self, found: dict[str, object], *, acted: bool) -> None:
@@ -34,26 +34,26 @@ class Wish:
         self.answered = any(answering for _, answering in reached)
 
 
-def wish_at_the_end(path: str, told: list[int], *, told_first: bool) -> Wish | None:
+def cancel_at_end(path: str, stop_signals: list[int], *, supervisor_first: bool) -> CancelRequest | None:
     """The request in file `path` as it was when the job ended; None if there was none.
 
-    `told` lists the stop signals that the supervisor has received. It grows when one arrives while this function waits.
-    The stop job of a unit signals the supervisor as well as the job: the supervisor after the job, or before it if
-    `told_first`.
+    `stop_signals` lists the stop signals that the supervisor has received. It grows when one arrives while this
+    function waits. The stop job of a unit signals the supervisor as well as the job: the supervisor after the job, or
+    before it if `supervisor_first`.
     """
     found = read_cancel(path)
     if found is None:
         return None
     steps = steps_of(found)
     stopping = steps[-1:] == (STOP_UNIT,)
-    deadline = time.monotonic() + (ONE_WALK if stopping and told_first else PATIENCE)
-    while _acting(found) and time.monotonic() < deadline and not (stopping and told):
-        time.sleep(LOOK_AGAIN)
+    deadline = time.monotonic() + (STOP_JOB_TIME if stopping and supervisor_first else PATIENCE)
+    while _acting(found) and time.monotonic() < deadline and not (stopping and stop_signals):
+        time.sleep(INTERVAL)
         now = read_cancel(path) or found
         if steps_of(now) != steps:
             break  # a step that is begun now comes after the end of the job
         found = now
-    return Wish(found, acted=_acting(found) and (bool(told) or not stopping))
+    return CancelRequest(found, acted=_acting(found) and (bool(stop_signals) or not stopping))
 
 
 def for_record(found: dict[str, object]) -> dict[str, object]:

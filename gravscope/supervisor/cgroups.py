@@ -18,23 +18,23 @@ from gravscope.linux import cgroup, proc
 CONTROLLERS = ("memory", "pids", "cpu", "io")
 
 
-class Place:
+class JobCgroups:
     """The folder of the scope, the folder of the job below it, and the mount point of their hierarchy.
 
-    All three are None outside of a scope. `notes` says what could not be done.
+    All three are None outside of a scope. `warnings` says what could not be done.
     """
 
-    def __init__(self, scope: str | None = None, job: str | None = None, notes: tuple[str, ...] = ()) -> None:
+    def __init__(self, scope: str | None = None, job: str | None = None, warnings: tuple[str, ...] = ()) -> None:
         self.scope = scope
         self.root = None if scope is None else cgroup.mount_point()
         self.job = job
-        self.notes = notes
+        self.warnings = warnings
 
     def effective(self) -> dict[str, int | float | str | None] | None:
         """The limits that the kernel enforces for the job, read from its files; None outside of a scope."""
         return None if self.scope is None or self.root is None else cgroup.effective(self.scope, self.root)
 
-    def limits_memory(self) -> bool:
+    def has_memory_controller(self) -> bool:
         """Whether the kernel can enforce a memory limit on the job: the scope has the memory controller."""
         return self.scope is not None and os.path.exists(f"{self.scope}/memory.max")
 
@@ -51,7 +51,7 @@ class Place:
         """
         return {} if self.scope is None else cgroup.read_keyed(self.scope, "memory.events")
 
-    def comes_first(self) -> bool:
+    def supervisor_first(self) -> bool:
         """Whether a walk through the scope's cgroups, such as a stop job's, comes to the supervisor before the job."""
         try:
             names = os.listdir(self.scope) if self.scope is not None and self.job is not None else []
@@ -79,7 +79,7 @@ class Place:
         kills = events.get("oom_kill")
         return max(1, kills - events.get("oom_group_kill", 0)) if kills else kills
 
-    def dies_at_once(self) -> bool:
+    def has_oom_group(self) -> bool:
         """Whether the kernel kills all of the job when it kills one of its processes for memory."""
         return self.job is not None and cgroup.read_number(self.job, "memory.oom.group") == 1
 
@@ -101,17 +101,17 @@ class Place:
         return None if usage is None else usage / 1e6
 
 
-def arrange(unit: str | None, oom_policy: str, invocation_id: str) -> Place:
+def create_cgroups(unit: str | None, oom_policy: str, invocation_id: str) -> JobCgroups:
     """Claims our scope for this job, makes `supervisor/` and `job/` in it and moves this process into `supervisor/`.
 
-    If this process is not in the cgroup of `unit`, or the kernel refuses, the job runs where it is, and `notes` says
+    If this process is not in the cgroup of `unit`, or the kernel refuses, the job runs where it is, and `warnings` says
     so.
     """
     if unit is None:
-        return Place()
+        return JobCgroups()
     scope = cgroup.folder_of()
     if scope is None or not scope.endswith(f"/{unit}"):
-        return Place(notes=(f"not in the cgroup of {unit}: {scope or 'no cgroup v2'}",))
+        return JobCgroups(warnings=(f"not in the cgroup of {unit}: {scope or 'no cgroup v2'}",))
     cgroup.claim(scope, invocation_id)
     own, job = f"{scope}/supervisor", f"{scope}/job"
     try:
@@ -119,19 +119,19 @@ def arrange(unit: str | None, oom_policy: str, invocation_id: str) -> Place:
             os.mkdir(folder)
             os.chmod(folder, 0o755)  # noqa: S103 (as systemd makes them: our umask might deny us access)
     except OSError as error:
-        return Place(scope, notes=(f"{scope}: {error.strerror}",))
+        return JobCgroups(scope, warnings=(f"{scope}: {error.strerror}",))
     refused = cgroup.write(own, "cgroup.procs", str(os.getpid()))
     if refused:
-        return Place(scope, notes=(refused,))
-    return Place(scope, job, tuple(_enable(scope, job, oom_policy)))
+        return JobCgroups(scope, warnings=(refused,))
+    return JobCgroups(scope, job, tuple(_enable(scope, job, oom_policy)))
 
 
 def _enable(scope: str, job: str, oom_policy: str) -> list[str]:
-    notes = []
+    warnings = []
     there = (proc.read_text(f"{scope}/cgroup.controllers") or "").split()
     for controller in CONTROLLERS:
         if controller in there and (refused := cgroup.write(scope, "cgroup.subtree_control", f"+{controller}")):
-            notes.append(f"{controller}: {refused}")
+            warnings.append(f"{controller}: {refused}")
     if "memory" in there and oom_policy == "kill" and (refused := cgroup.write(job, "memory.oom.group", "1")):
-        notes.append(refused)
-    return notes
+        warnings.append(refused)
+    return warnings

@@ -10,7 +10,7 @@ from gravscope.supervisor import syscalls
 from gravscope.supervisor.request import Request
 
 # the step at which the child failed, as it reports it through the pipe
-PLACE, CHDIR, EXEC = b"place", b"chdir", b"exec"
+CGROUP, CHDIR, EXEC = b"cgroup", b"chdir", b"exec"
 
 
 class SpawnError(Exception):
@@ -78,7 +78,7 @@ class Child:
 
 def _child(request: Request, job_cgroup: str | None, go: int, complain: int) -> None:
     """Runs in the child until exec, which closes both pipes. Never returns."""
-    stage = PLACE
+    stage = CGROUP
     try:
         if not request.foreground:
             os.setpgid(0, 0)
@@ -88,7 +88,7 @@ def _child(request: Request, job_cgroup: str | None, go: int, complain: int) -> 
         if refused:
             raise OSError(0, refused)
         syscalls.raise_oom_score(request.oom_score)
-        syscalls.default_signals(request.ignored)
+        syscalls.reset_signals(request.ignored)
         if os.read(go, 1):  # empty if the supervisor has ended
             stage = CHDIR
             os.chdir(request.cwd)
@@ -106,20 +106,20 @@ def _exec(argv: list[bytes], environ: dict[bytes, bytes]) -> None:
     """execvp(3) with the job's own PATH. os.execvpe would do, but imports further modules in the child."""
     if b"/" in argv[0]:
         os.execve(argv[0], argv, environ)
-    told: OSError | None = None
+    first_error: OSError | None = None
     for folder in environ.get(b"PATH", b"/usr/local/bin:/usr/bin:/bin").split(b":"):
         try:
             os.execve((folder or b".") + b"/" + argv[0], argv, environ)
         except OSError as error:
             # report a file that was found and could not be run, rather than the folders without one
-            if error.errno not in (errno.ENOENT, errno.ENOTDIR) and told is None:
-                told = error
-    raise told or OSError(errno.ENOENT, os.strerror(errno.ENOENT))
+            if error.errno not in (errno.ENOENT, errno.ENOTDIR) and first_error is None:
+                first_error = error
+    raise first_error or OSError(errno.ENOENT, os.strerror(errno.ENOENT))
 
 
 def _explain(complaint: bytes, request: Request) -> str:
     stage, number, why = complaint.decode("utf-8", "replace").split(" ", 2)
-    if stage == PLACE.decode():
+    if stage == CGROUP.decode():
         return f"the job's cgroup: {why}"
     if stage == CHDIR.decode():
         return f"cwd {request.cwd.decode('utf-8', 'backslashreplace')}: {why}"

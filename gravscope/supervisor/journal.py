@@ -21,15 +21,15 @@ STARTED = "7c1f0e6d5c0d4b60a7d6c3c5d1a4f101"
 THROTTLED = "7c1f0e6d5c0d4b60a7d6c3c5d1a4f102"
 OOM = "7c1f0e6d5c0d4b60a7d6c3c5d1a4f103"
 ENDED = "7c1f0e6d5c0d4b60a7d6c3c5d1a4f104"
-LEFT_TO_THE_FILE = "7c1f0e6d5c0d4b60a7d6c3c5d1a4f105"
+SUPPRESSED = "7c1f0e6d5c0d4b60a7d6c3c5d1a4f105"
 # syslog(3) priorities
 WARNING, NOTICE, INFO = 4, 5, 6
 
 # the most bytes and lines of the log that are sent at each sample (once a second); what exceeds them is only in the
 # file. journald itself drops what exceeds 10,000 entries in 30 seconds (journald.conf(5), RateLimitBurst=).
-MOST_BYTES, MOST_LINES = 1 << 18, 300
+MAX_BYTES, MAX_LINES = 1 << 18, 300
 # bytes; a longer line is cut
-LONGEST_LINE = 1 << 13
+MAX_LINE = 1 << 13
 # seconds that sending an event waits for a busy journald
 EVENT_PATIENCE = 1.0
 
@@ -57,7 +57,7 @@ class Journal:
         try:
             size = os.fstat(self.log_fd).st_size
             self.offset = min(self.offset, size)  # the log was truncated
-            block = os.pread(self.log_fd, MOST_BYTES, self.offset)
+            block = os.pread(self.log_fd, MAX_BYTES, self.offset)
         except OSError:
             return
         self._send_lines(block, size, last=last)
@@ -66,25 +66,23 @@ class Journal:
         *lines, rest = (self.rest + block).split(b"\n")
         self.rest = rest
         dropped = self.dropped
-        for line in lines[:MOST_LINES]:
+        for line in lines[:MAX_LINES]:
             self._send_line(line)
-        flood = len(lines) > MOST_LINES or self.offset + len(block) < size
+        flood = len(lines) > MAX_LINES or self.offset + len(block) < size
         if flood or self.dropped > dropped:
-            self.event(
-                LEFT_TO_THE_FILE, "too much output for the journal at this point; it went on in the log file", WARNING
-            )
+            self.event(SUPPRESSED, "too much output for the journal at this point; it went on in the log file", WARNING)
         if flood:
             self.rest = b""
             self.offset = size
             return
         self.offset += len(block)
-        if rest and (last or len(rest) > LONGEST_LINE):
+        if rest and (last or len(rest) > MAX_LINE):
             self._send_line(rest)
             self.rest = b""
 
     def _send_line(self, line: bytes) -> None:
         # a progress bar overwrites itself after each carriage return: only its last state is sent
-        text = line.rstrip(b"\r").rpartition(b"\r")[2][:LONGEST_LINE]
+        text = line.rstrip(b"\r").rpartition(b"\r")[2][:MAX_LINE]
         if text:
             self._send(text, INFO)
 

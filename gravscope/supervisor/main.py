@@ -9,13 +9,13 @@ from gravscope.base import plainjson
 from gravscope.base.stamp import timestamp
 from gravscope.linux import files, proc
 from gravscope.records.outcome import CANCELLED, NEVER_STARTED, Evidence, Outcome, decide
-from gravscope.supervisor import journal, syscalls
+from gravscope.supervisor import syscalls
 from gravscope.supervisor.cancellation import for_record
-from gravscope.supervisor.cgroups import arrange
+from gravscope.supervisor.cgroups import create_cgroups
 from gravscope.supervisor.command import Child, SpawnError
-from gravscope.supervisor.finish import close, finish, split_status
-from gravscope.supervisor.journal import Journal
-from gravscope.supervisor.observe import Notice, agree
+from gravscope.supervisor.finish import finish, split_status, write_final_record
+from gravscope.supervisor.journal import ENDED, STARTED, Journal
+from gravscope.supervisor.observe import Observer, update_enforcement
 from gravscope.supervisor.record import Recorder
 from gravscope.supervisor.request import Request, receive
 from gravscope.supervisor.requests import read_cancel
@@ -27,21 +27,21 @@ def main(request_fd: int) -> None:
     request = receive(request_fd)
     _detach(request)
     recorder = Recorder(request.record_path, request.record)
-    place = arrange(request.unit, request.oom_policy, str(request.record["invocation_id"]))
+    cgroups = create_cgroups(request.unit, request.oom_policy, str(request.record["invocation_id"]))
     recorder.update(supervisor_pid=os.getpid(), supervisor_start_ticks=_start_ticks(os.getpid()))
-    for note in place.notes:
-        recorder.warn(note)
-    agree(request, recorder, place)
+    for warning in cgroups.warnings:
+        recorder.warn(warning)
+    update_enforcement(request, recorder, cgroups)
     log_fd = _open_log(request.log_path)
-    told = Journal(str(request.record["id"]), str(request.record["name"]), request.unit, log_fd)
-    watch = Watch(request, place, Notice(request, place, recorder, told))
+    journal = Journal(str(request.record["id"]), str(request.record["name"]), request.unit, log_fd)
+    watch = Watch(request, cgroups, Observer(request, cgroups, recorder, journal))
     watch.listen()  # before the command is started: a stop that comes now is obeyed as soon as there is a command
     cancel = read_cancel(request.cancel_path)
     if cancel is not None:
         recorder.update(cancel=for_record(cancel))
         _give_up(request, recorder, Outcome(CANCELLED, "cancelled before its command was started"))
         return
-    child = Child(request, place.job)
+    child = Child(request, cgroups.job)
     recorder.update(pid=child.pid, pgid=child.pgid, start_ticks=_start_ticks(child.pid))
     if not recorder.write():
         # The disk has become full since `gravscope run` wrote the first record. Nothing may run that no record names.
@@ -57,11 +57,11 @@ def main(request_fd: int) -> None:
     recorder.update(state="running", started=timestamp(time.time()))
     recorder.write()
     _answer(request, {})
-    told.event(journal.STARTED, f"job {request.record['id']} started: pid {child.pid}")
+    journal.event(STARTED, f"job {request.record['id']} started: pid {child.pid}")
     watch.run(child.pid)
     _end(request, recorder, watch)
-    told.mirror(last=True)
-    told.event(journal.ENDED, f"job {request.record['id']} {request.record['state']}: {request.record['reason']}")
+    journal.mirror(last=True)
+    journal.event(ENDED, f"job {request.record['id']} {request.record['state']}: {request.record['reason']}")
 
 
 def _end(request: Request, recorder: Recorder, watch: Watch) -> None:
@@ -74,15 +74,15 @@ def _end(request: Request, recorder: Recorder, watch: Watch) -> None:
         recorder.warn(f"gravscope failed to gather all evidence: {error!r}")
         recorder.update(state=outcome.state, reason=outcome.reason, exit_code=code, signal=number)
         recorder.update(ended=timestamp(time.time()))
-        close(request, recorder)
+        write_final_record(request, recorder)
 
 
 def _give_up(request: Request, recorder: Recorder, outcome: Outcome) -> None:
     """Ends a job whose command was never exec'd."""
     recorder.update(state=outcome.state, reason=outcome.reason, ended=timestamp(time.time()))
     recorder.write()
-    _answer(request, {"error": outcome.reason})  # before `close`, which waits while the disk is full
-    close(request, recorder)
+    _answer(request, {"error": outcome.reason})  # before `write_final_record`, which waits while the disk is full
+    write_final_record(request, recorder)
 
 
 def _detach(request: Request) -> None:

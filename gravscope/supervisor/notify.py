@@ -21,15 +21,15 @@ from gravscope.supervisor.request import Request
 FIELDS = ("id", "invocation_id", "ended", "name", "state", "exit_code", "signal", "duration", "host", "reason")
 
 
-def tell(request: Request, recorder: Recorder) -> None:
+def start_notifier(request: Request, recorder: Recorder) -> None:
     """Starts the notifier, if notification was asked for. If that fails, the record says so (`notified`)."""
     if request.notify is None:
         return
     try:
         _start(request.notify, request, recorder.record)
     except OSError as error:
-        whom = request.notify["whom"]
-        names = [name for name, value in whom.items() if value] if isinstance(whom, dict) else []
+        recipients = request.notify["whom"]
+        names = [name for name, value in recipients.items() if value] if isinstance(recipients, dict) else []
         now = timestamp(time.time())
         why = f"{error.filename or sys.executable}: {error.strerror}"
         recorder.update(notified=[{"channel": name, "at": now, "error": why} for name in names])
@@ -39,16 +39,16 @@ def tell(request: Request, recorder: Recorder) -> None:
 def _start(notify: dict[str, object], request: Request, record: dict[str, object]) -> None:
     program = str(notify["program"])
     os.stat(program)  # raises if gravscope was deleted meanwhile
-    told = {name: record.get(name) for name in FIELDS}
-    handed = os.memfd_create("notify")
+    fields = {name: record.get(name) for name in FIELDS}
+    stdin = os.memfd_create("notify")
     try:
-        with os.fdopen(handed, "w+b", closefd=False) as file:
+        with os.fdopen(stdin, "w+b", closefd=False) as file:
             paths = {"record_path": request.record_path, "lock_path": request.lock_path}
-            marshal.dump({**notify, **paths, "record": told}, file)
-        os.lseek(handed, 0, os.SEEK_SET)
+            marshal.dump({**notify, **paths, "record": fields}, file)
+        os.lseek(stdin, 0, os.SEEK_SET)
         # it inherits none of our open files: neither the lock nor the log
         streams = [
-            (os.POSIX_SPAWN_DUP2, handed, 0),
+            (os.POSIX_SPAWN_DUP2, stdin, 0),
             (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
             (os.POSIX_SPAWN_DUP2, 1, 2),
         ]
@@ -61,4 +61,4 @@ def _start(notify: dict[str, object], request: Request, record: dict[str, object
             setsigdef=_signal.valid_signals(),
         )
     finally:
-        os.close(handed)
+        os.close(stdin)

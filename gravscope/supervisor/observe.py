@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 
 from gravscope.linux import proc
-from gravscope.supervisor import journal
-from gravscope.supervisor.cgroups import Place
+from gravscope.supervisor.cgroups import JobCgroups
 from gravscope.supervisor.foreground import HUNG_UP
-from gravscope.supervisor.journal import Journal
+from gravscope.supervisor.journal import OOM, THROTTLED, WARNING, Journal
 from gravscope.supervisor.oom import OomWatch
-from gravscope.supervisor.processes import Tree
+from gravscope.supervisor.processes import JobProcesses
 from gravscope.supervisor.record import Recorder
 from gravscope.supervisor.request import Request
 from gravscope.supervisor.requests import is_noted, read_changes
@@ -19,24 +18,24 @@ from gravscope.supervisor.requests import is_noted, read_changes
 SLOWING = ("high", "max")
 
 
-class Notice:
+class Observer:
     """Looks at the job at each sample. The record is written only when something has changed."""
 
-    def __init__(self, request: Request, place: Place, recorder: Recorder, told: Journal) -> None:
+    def __init__(self, request: Request, cgroups: JobCgroups, recorder: Recorder, journal: Journal) -> None:
         self.request = request
-        self.place = place
+        self.cgroups = cgroups
         self.recorder = recorder
-        self.journal = told
-        self.events = place.scope_events()
-        self.oom = OomWatch(place)
+        self.journal = journal
+        self.events = cgroups.scope_events()
+        self.oom = OomWatch(cgroups)
         limits = recorder.record["limits"]
         self.first_limits = dict(limits) if isinstance(limits, dict) else {}
-        self.wishes_seen: tuple[int, int] | None = None
+        self.limits_seen: tuple[int, int] | None = None
 
-    def look(self, tree: Tree) -> None:
+    def sample(self, processes: JobProcesses) -> None:
         """Takes every change since the last call into the record, and sends new output to the journal."""
-        changed = [self._throttled(), self.killed(), self._paused(tree), self.new_limits()]
-        if any(changed) or self.recorder.behind:
+        changed = [self._throttled(), self.killed(), self._paused(processes), self.new_limits()]
+        if any(changed) or self.recorder.dirty:
             self.recorder.write()
         self.journal.mirror()
 
@@ -49,14 +48,12 @@ class Notice:
     def _throttled(self) -> bool:
         """Sets `throttled`: since the last sample the kernel made the job wait at MemoryHigh or MemoryMax, and did not
         kill. True if that has changed."""
-        before, self.events = self.events, self.place.scope_events()
+        before, self.events = self.events, self.cgroups.scope_events()
         slowed = any(self.events.get(name, 0) > before.get(name, 0) for name in SLOWING)
         if not self._flag("throttled", slowed and not self.events.get("oom_kill", 0) > before.get("oom_kill", 0)):
             return False
         if slowed:
-            self.journal.event(
-                journal.THROTTLED, "throttled: at its memory limit, waiting for reclaim", journal.WARNING
-            )
+            self.journal.event(THROTTLED, "throttled: at its memory limit, waiting for reclaim", WARNING)
         return True
 
     def hung_up(self) -> None:
@@ -66,22 +63,20 @@ class Notice:
 
     def killed(self) -> bool:
         """True if the kernel has killed for memory since the last call."""
-        if not self.oom.look():
+        if not self.oom.sample():
             return False
         kills = self.oom.kills
         self.recorder.update(oom_kills=kills)
-        self.journal.event(
-            journal.OOM, f"the kernel killed {kills} of its processes for memory so far", journal.WARNING
-        )
+        self.journal.event(OOM, f"the kernel killed {kills} of its processes for memory so far", WARNING)
         return True
 
-    def _paused(self, tree: Tree) -> bool:
-        if self.place.job is not None:
-            return self._flag("paused", (proc.read_text(f"{self.place.job}/cgroup.freeze") or "").strip() == "1")
+    def _paused(self, processes: JobProcesses) -> bool:
+        if self.cgroups.job is not None:
+            return self._flag("paused", (proc.read_text(f"{self.cgroups.job}/cgroup.freeze") or "").strip() == "1")
         if self.recorder.record.get("paused") is not True and not is_noted(self.request.pause_path):
             return False  # without a freezer a job that stopped itself looks the same: only our own pause counts
-        processes = tree.processes()
-        return self._flag("paused", bool(processes) and all(process.state == "T" for process in processes))
+        alive = processes.alive()
+        return self._flag("paused", bool(alive) and all(process.state == "T" for process in alive))
 
     def new_limits(self) -> bool:
         """Takes over the limits that `gravscope limit` changed. True if there was a change.
@@ -90,12 +85,12 @@ class Notice:
         """
         try:
             found = os.lstat(self.request.limits_path)
-            if self.wishes_seen == (found.st_ino, found.st_mtime_ns):
+            if self.limits_seen == (found.st_ino, found.st_mtime_ns):
                 return False
         except OSError:
             return False
         changes = read_changes(self.request.limits_path)
-        self.wishes_seen = (found.st_ino, found.st_mtime_ns)
+        self.limits_seen = (found.st_ino, found.st_mtime_ns)
         if changes is None:
             return False
         limits = dict(self.first_limits)
@@ -108,22 +103,22 @@ class Notice:
         self.request.mem_max = most if isinstance(most, int) else None
         self.recorder.update(limits=limits)
         self.recorder.update(limit_changes=changes)
-        agree(self.request, self.recorder, self.place, changing=True)
+        update_enforcement(self.request, self.recorder, self.cgroups, changing=True)
         return True
 
 
-def agree(request: Request, recorder: Recorder, place: Place, *, changing: bool = False) -> None:
+def update_enforcement(request: Request, recorder: Recorder, cgroups: JobCgroups, *, changing: bool = False) -> None:
     """Takes into the record which limits are in effect, and who enforces them: the kernel, the watch, or nobody.
 
     While limits are `changing`, those that were asked for and those in effect differ for a short time, because a change
     is written beside the record before it is given to the kernel. So where the kernel can enforce a limit, the watch
     then does not take it over.
     """
-    effective = place.effective()
+    effective = cgroups.effective()
     held = effective or {}
     asked = {"mem_high": request.mem_high, "mem_max": request.mem_max}
     missing = [name for name, limit in asked.items() if limit is not None and not _holds(held.get(name), limit)]
-    request.watched = "mem_max" in missing and not (changing and place.limits_memory())
+    request.watched = "mem_max" in missing and not (changing and cgroups.has_memory_controller())
     kernel = any(isinstance(held.get(name), int) for name in asked)
     recorder.update(effective=effective, enforcement="watch" if request.watched else "kernel" if kernel else "none")
     if "mem_high" in missing:

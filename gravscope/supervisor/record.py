@@ -12,7 +12,7 @@ class Recorder:
     def __init__(self, path: str, record: dict[str, object]) -> None:
         self.path = path
         self.record = record
-        self.behind = False
+        self.dirty = False
         """True while the disk would not take what is in memory; `complaint` then says why."""
         self.complaint = ""
 
@@ -33,7 +33,7 @@ class Recorder:
             # a hostile request may hold an unpaired surrogate, which UTF-8 cannot encode
             files.write_atomically(self.path, text.encode("utf-8", "replace"))
         except OSError as error:
-            self.behind, self.complaint = True, str(error.strerror)
+            self.dirty, self.complaint = True, str(error.strerror)
             return False
-        self.behind = False
+        self.dirty = False
         return True

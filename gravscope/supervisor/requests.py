@@ -17,7 +17,11 @@ def read_cancel(path: str) -> dict[str, object] | None:
     """The cancel request in file `path`; None if there is none, or none that is valid."""
     # an empty file may be replaced between the first two reads; then the third one finds the request
     found = _load(path) or _unwritten(path) or _load(path)
-    if not isinstance(found, dict) or not _told(found, "requested") or not _is_number(found.get("grace")):
+    if (
+        not isinstance(found, dict)
+        or not _has_time_and_author(found, "requested")
+        or not _is_number(found.get("grace"))
+    ):
         return None
     steps = found.get("steps", [])
     if not isinstance(steps, list) or not all(_is_step(step) for step in steps):
@@ -59,7 +63,7 @@ def _load(path: str) -> object:
         return None
 
 
-def _told(found: dict[str, object], when: str) -> bool:
+def _has_time_and_author(found: dict[str, object], when: str) -> bool:
     return isinstance(found.get(when), str) and isinstance(found.get("by"), str)
 
 
@@ -70,7 +74,11 @@ def _is_step(step: object) -> bool:
 
 
 def _is_change(change: object) -> bool:
-    if not isinstance(change, dict) or not _told(change, "at") or not isinstance(change.get("limits"), dict):
+    if (
+        not isinstance(change, dict)
+        or not _has_time_and_author(change, "at")
+        or not isinstance(change.get("limits"), dict)
+    ):
         return False
     limits = change["limits"]
     return (

@@ -15,10 +15,10 @@ from gravscope.linux import proc
 USERS, LINGER = "/run/systemd/users", "/var/lib/systemd/linger"
 # logind may write STOPPING=yes up to so many seconds after the stop has reached us (51 ms were seen); and seconds
 # between two reads of the file
-PATIENCE, LOOK_AGAIN = 0.5, 0.02
+PATIENCE, INTERVAL = 0.5, 0.02
 
 
-def why_stopped(signal: str, *, in_unit: bool) -> str:
+def stop_reason(signal: str, *, in_unit: bool) -> str:
     """The reason for the record when `signal` stopped the job and there was no cancel request."""
     if in_unit and _manager_is_stopping():
         return "its user manager was stopped after the last logout: without linger it ends with the login"
@@ -35,7 +35,7 @@ def _manager_is_stopping() -> bool:
             return True
         if time.monotonic() > deadline:
             return False
-        time.sleep(LOOK_AGAIN)
+        time.sleep(INTERVAL)
 
 
 def parse_state(text: str | None) -> dict[str, str]:

@@ -7,7 +7,7 @@ import _signal
 
 PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 # the highest value of oom_score_adj (proc(5))
-HIGHEST_OOM_SCORE = 1000
+OOM_SCORE_ADJ_MAX = 1000
 
 
 def become_subreaper() -> bool:
@@ -26,14 +26,14 @@ def raise_oom_score(by: int) -> None:
     """
     try:
         with open("/proc/self/oom_score_adj", "r+", encoding="ascii") as file:
-            score = min(HIGHEST_OOM_SCORE, int(file.read()) + by)
+            score = min(OOM_SCORE_ADJ_MAX, int(file.read()) + by)
             file.seek(0)
             file.write(str(score))
     except OSError:
         pass
 
 
-def default_signals(ignored: tuple[int, ...]) -> None:
+def reset_signals(ignored: tuple[int, ...]) -> None:
     """Resets every signal to its default action and unblocks it, as a new program expects; `ignored` ones are ignored.
 
     Python ignores SIGPIPE and SIGXFSZ, and a shell that starts something in the background ignores SIGINT.

@@ -17,7 +17,7 @@ SLICE = "gravscope.slice"
 # record. systemd's own SIGKILL, which also kills the supervisor, comes so much later, in case the supervisor fails.
 STOP_MARGIN = 5.0
 # the first version of systemd with --expand-environment
-EXPANDS = 254
+EXPANDS_SINCE = 254
 
 
 def unit_name(job_id: str) -> str:
@@ -42,8 +42,8 @@ def systemd_run_scope(unit: str, properties: Mapping[str, str], description: str
 def without_expansion(prefix: Sequence[str]) -> list[str]:
     """`prefix`, from systemd_run_scope, changed so that $VAR and ${VAR} reach the command unchanged (systemd-run(1)).
 
-    systemd before version EXPANDS does not have the option and does not expand anything in a scope; later versions may
-    (systemd issue 28460).
+    systemd before version EXPANDS_SINCE does not have the option and does not expand anything in a scope; later
+    versions may (systemd issue 28460).
     """
     at = prefix.index("--scope") + 1
     return [*prefix[:at], "--expand-environment=no", *prefix[at:]]
@@ -66,7 +66,7 @@ def scope_properties(limits: Limits, grace: float) -> dict[str, str]:
         **limit_properties(limits),
         # so that we may make sub-cgroups for the supervisor and the job
         "Delegate": "yes",
-        "TimeoutStopSec": f"{_plain(grace + STOP_MARGIN)}s",
+        "TimeoutStopSec": f"{_decimal(grace + STOP_MARGIN)}s",
     }
 
 
@@ -87,7 +87,7 @@ def limit_properties(limits: Limits) -> dict[str, str]:
     """`limits` as systemd's properties, with values as systemd writes them."""
     found = {name: str(value) for name, value in unit_limits(limits).items()}
     if limits.cpu_quota is not None:
-        found["CPUQuota"] = f"{_plain(limits.cpu_quota)}%"
+        found["CPUQuota"] = f"{_decimal(limits.cpu_quota)}%"
     return found
 
 
@@ -104,7 +104,7 @@ def systemctl_set_property(unit: str, properties: Mapping[str, str]) -> list[str
     ]
 
 
-def _plain(number: float) -> str:
+def _decimal(number: float) -> str:
     """`number` without an exponent, which systemd does not read, and with at most two decimals, as CPUQuota allows."""
     return f"{number:.2f}".rstrip("0").rstrip(".")
 
@@ -155,24 +155,24 @@ def parse_properties(text: str) -> dict[str, str]:
 
 
 # message ids of the manager's journal entries about the end of a unit (systemd's sd-messages.h)
-_ENDS = {
+_END_MESSAGES = {
     "fe6faa94e7774663a0da52717891d8ef": "out of memory",  # the kernel killed a process of it
     "d989611b15e44c9dbf31e3c81256e4ed": "oomd",  # systemd-oomd killed all of it
     "d9b373ed55a64feb8242e02dbe79a49c": "",  # it ended, with the result in the entry
 }
 
 
-def journal_of_end(unit: str, uid: int, boot_id: str | None) -> list[str]:
-    """Prints the entries of the user's manager about the end of `unit` in that boot, for `parse_ends`."""
+def journalctl_unit_end(unit: str, uid: int, boot_id: str | None) -> list[str]:
+    """Prints the entries of the user's manager about the end of `unit` in that boot, for `parse_unit_end`."""
     argv = ["journalctl", "--quiet", "--no-pager", "--output=json", "--output-fields=MESSAGE_ID,UNIT_RESULT"]
     argv += [f"USER_UNIT={unit}", f"_UID={uid}"]
     if boot_id:
         argv += [f"_BOOT_ID={boot_id.replace('-', '')}"]
-    return argv + [f"MESSAGE_ID={message}" for message in _ENDS]
+    return argv + [f"MESSAGE_ID={message}" for message in _END_MESSAGES]
 
 
-def parse_ends(text: str) -> set[str]:
-    """Reads the output of `journal_of_end`: `out of memory`, `oomd`, and results of the unit, such as `oom-kill`."""
+def parse_unit_end(text: str) -> set[str]:
+    """What `journalctl_unit_end` prints: `out of memory`, `oomd`, and results of the unit, such as `oom-kill`."""
     import json  # noqa: PLC0415
 
     found: set[str] = set()
@@ -182,7 +182,7 @@ def parse_ends(text: str) -> set[str]:
         except ValueError:
             continue
         if isinstance(message, dict):
-            found.add(_ENDS.get(str(message.get("MESSAGE_ID")), "") or str(message.get("UNIT_RESULT")))
+            found.add(_END_MESSAGES.get(str(message.get("MESSAGE_ID")), "") or str(message.get("UNIT_RESULT")))
     return found
 
 

@@ -17,7 +17,7 @@ from gravscope.systemd import commands
 # seconds that a manager may take to answer; under memory pressure it is slow, and when it hangs it never answers
 PATIENCE = 30.0
 # seconds, the longest time that poll(2) can wait; a longer wait, as for a long grace period, is cut to it
-LONGEST = 2**31 // 1000 - 1.0
+MAX_WAIT = 2**31 // 1000 - 1.0
 
 
 class Completed(Immutable):
@@ -61,7 +61,7 @@ def call(argv: Sequence[str], environ: Mapping[str, str], patience: float = PATI
             capture_output=True,
             text=True,
             errors="replace",
-            timeout=min(patience, LONGEST),
+            timeout=min(patience, MAX_WAIT),
             check=False,
         )
     except subprocess.TimeoutExpired:
@@ -148,9 +148,9 @@ def _is_socket(path: str) -> bool:
 
 
 # how often /proc is scanned while no process of the job is found and new processes are started
-SCANS = 40
+MAX_SCANS = 40
 # seconds that exec may take on a slow machine
-EXEC = 0.2
+EXEC_TIME = 0.2
 
 
 def members(invocation_id: str | None) -> list[proc.Stat]:
@@ -163,30 +163,30 @@ def members(invocation_id: str | None) -> list[proc.Stat]:
     """
     if not invocation_id:
         return []
-    roll = Roll(invocation_id)
-    for _ in range(SCANS):
+    scan = ProcessScan(invocation_id)
+    for _ in range(MAX_SCANS):
         last = proc.last_pid()
-        found = list(roll.news())
-        if found or (not roll.unsure and last is not None and proc.last_pid() == last):
+        found = list(scan.new())
+        if found or (not scan.in_exec and last is not None and proc.last_pid() == last):
             return found
-        if roll.unsure:
-            time.sleep(EXEC / SCANS)
+        if scan.in_exec:
+            time.sleep(EXEC_TIME / MAX_SCANS)
     return []
 
 
-class Roll:
+class ProcessScan:
     """Finds the same processes in repeated scans. No process is read twice, so later scans take a millisecond."""
 
     def __init__(self, invocation_id: str) -> None:
         self.wanted = f"GRAVSCOPE_INVOCATION_ID={invocation_id}"
         self.seen: set[int] = set()
-        self.unsure: set[int] = set()
+        self.in_exec: set[int] = set()
         """Those that are just being exec'd, and have no environment yet."""
 
-    def news(self) -> Iterator[proc.Stat]:
+    def new(self) -> Iterator[proc.Stat]:
         """Processes of the job that were not there at the last call, the newest first."""
         pids = proc.all_pids()
-        before, self.seen, self.unsure = self.seen, set(pids), set()
+        before, self.seen, self.in_exec = self.seen, set(pids), set()
         for pid in pids:
             environ = None if pid in before else proc.read_text(f"/proc/{pid}/environ")
             if environ is None or (environ and self.wanted not in environ.split("\0")):
@@ -197,5 +197,5 @@ class Roll:
             if environ:
                 yield process
             elif process.execing:
-                self.unsure.add(pid)
-        self.seen -= self.unsure
+                self.in_exec.add(pid)
+        self.seen -= self.in_exec

@@ -36,7 +36,7 @@ there = new_numbers([nothing, out, given])
 left = os.open("/etc/passwd", os.O_RDONLY)
 os.set_inheritable(left, True)
 os.dup2(left, there[given] + 7)
-pid = spawn([sys.executable, "-I", "-S", "-c", sys.argv[2]], os.environ, (nothing, out, out), there, apart=True)
+pid = spawn([sys.executable, "-I", "-S", "-c", sys.argv[2]], os.environ, (nothing, out, out), there, new_session=True)
 os.waitpid(pid, 0)
 os.write(out, b"given %d" % there[given])
 os._exit(0)
@@ -63,7 +63,9 @@ def test_a_file_may_be_closed_by_another_thread_meanwhile(tmp_path: Path, monkey
     monkeypatch.setattr(os, "get_inheritable", lambda number: number == 777)
     with (tmp_path / "said").open("wb") as out, open(os.devnull, "rb") as nothing:
         streams = (nothing.fileno(), out.fileno(), out.fileno())
-        pid = spawn(["sh", "-c", "echo here"], {"PATH": os.environ["PATH"]}, streams, new_numbers(streams), apart=False)
+        pid = spawn(
+            ["sh", "-c", "echo here"], {"PATH": os.environ["PATH"]}, streams, new_numbers(streams), new_session=False
+        )
         assert os.waitpid(pid, 0)[1] == 0
     assert (tmp_path / "said").read_text() == "here\n"
 
@@ -74,7 +76,7 @@ def test_what_is_not_there_is_an_error_with_its_name(program: str, missing: str)
     with open(os.devnull, "r+b") as nothing:
         streams = (nothing.fileno(),) * 3
         with pytest.raises(FileNotFoundError) as raised:
-            spawn([program], {"PATH": os.environ["PATH"]}, streams, new_numbers(streams), apart=True)
+            spawn([program], {"PATH": os.environ["PATH"]}, streams, new_numbers(streams), new_session=True)
     assert raised.value.filename == missing
 
 
@@ -84,7 +86,7 @@ def test_python_ignores_what_its_children_do_not(tmp_path: Path) -> None:
     with (tmp_path / "said").open("wb") as out, open(os.devnull, "rb") as nothing:
         streams = (nothing.fileno(), out.fileno(), out.fileno())
         words = ["grep", "SigIgn", "/proc/self/status"]
-        os.waitpid(spawn(words, {"PATH": os.environ["PATH"]}, streams, new_numbers(streams), apart=False), 0)
+        os.waitpid(spawn(words, {"PATH": os.environ["PATH"]}, streams, new_numbers(streams), new_session=False), 0)
     mask = int((tmp_path / "said").read_text().split()[1], 16)
     assert not mask & (1 << (signal.SIGPIPE - 1) | 1 << (signal.SIGXFSZ - 1))
 

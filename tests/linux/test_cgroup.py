@@ -103,7 +103,7 @@ def test_the_folder_of_a_process(
 )
 def test_keyed_files(text: str | None, numbers: tuple[int | None, ...]) -> None:
     """memory.events as numbers, with or without the counters of newer kernels; other lines are left out."""
-    found = cgroup.keyed(text)
+    found = cgroup.parse_keyed(text)
     assert tuple(found.get(key) for key in ("low", "high", "max", "oom", "oom_kill", "oom_group_kill")) == numbers
     assert None not in found.values()
 
@@ -168,12 +168,12 @@ def test_the_least_limit_up_the_tree_binds(tmp_path: Path, limits: tuple[str | N
     paste(tmp_path, {"memory.max": "1\n"})
     for folder, limit in zip(folders, limits, strict=True):
         paste(folder, {"cgroup.procs": "", **({} if limit is None else {"memory.max": f"{limit}\n"})})
-    assert cgroup.least(str(folders[-1]), str(root), "memory.max") == least
+    assert cgroup.lowest(str(folders[-1]), str(root), "memory.max") == least
 
 
 def test_the_walk_up_ends() -> None:
     """The search ends, too, where the root of the file system is the root of the tree."""
-    assert cgroup.least("/proc/self", "/", "no such file") is None
+    assert cgroup.lowest("/proc/self", "/", "no such file") is None
 
 
 def test_what_really_binds(tmp_path: Path) -> None:
@@ -204,8 +204,8 @@ def test_processes_of_a_whole_tree(tmp_path: Path) -> None:
     """Trap 36: those in child cgroups that the job made itself count as well; a cgroup that is gone has none."""
     paste(tmp_path, {"job/cgroup.procs": "", "job/a/cgroup.procs": "12\n13\n", "job/a/b/cgroup.procs": "14\n"})
     paste(tmp_path, {"supervisor/cgroup.procs": "9\n"})
-    assert sorted(cgroup.processes(str(tmp_path / "job"))) == [12, 13, 14]
-    assert cgroup.processes(str(tmp_path / "gone")) == []
+    assert sorted(cgroup.pids(str(tmp_path / "job"))) == [12, 13, 14]
+    assert cgroup.pids(str(tmp_path / "gone")) == []
 
 
 @pytest.mark.parametrize(

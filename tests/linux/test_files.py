@@ -268,8 +268,8 @@ def test_a_pipe_or_folder_in_place_of_the_file_never_blocks(tmp_path: Path) -> N
 def test_a_file_without_end_is_not_read_whole(tmp_path: Path) -> None:
     """A file of many gigabytes in place of a record is refused before it fills memory."""
     with (tmp_path / "large").open("wb") as file:
-        file.truncate(files.LARGEST)
-        assert len(files.read_whole(file.name)) == files.LARGEST
+        file.truncate(files.MAX_SIZE)
+        assert len(files.read_whole(file.name)) == files.MAX_SIZE
         file.truncate(1 << 40)
     with pytest.raises(OSError, match="is larger than 64 MiB"):
         files.read_whole(str(tmp_path / "large"))

@@ -230,26 +230,26 @@ def test_the_boot_has_an_id() -> None:
     assert len(first) == 36
 
 
-REACTIONS = {
+DISPOSITIONS = {
     "": proc.DEFAULT,
     "signal.signal(15, signal.SIG_IGN)": proc.IGNORED,
-    "signal.signal(15, lambda *_: None)": proc.OWN,
-    "signal.pthread_sigmask(signal.SIG_BLOCK, [15])": proc.OWN,
+    "signal.signal(15, lambda *_: None)": proc.HANDLED,
+    "signal.pthread_sigmask(signal.SIG_BLOCK, [15])": proc.HANDLED,
 }
 
 
-@pytest.mark.parametrize("setting", REACTIONS)
+@pytest.mark.parametrize("setting", DISPOSITIONS)
 def test_what_a_process_does_on_a_signal(spawn: Callable[..., subprocess.Popen[str]], setting: str) -> None:
     """It is what the process has set; SIGKILL cannot be ignored; for a process that has ended it is None."""
     code = f"import signal\n{setting}\nprint('ready', flush=True)\nsignal.pause()"
     process = spawn(sys.executable, "-c", code)
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
-    assert proc.reaction(process.pid, signal.SIGTERM) == REACTIONS[setting]
-    assert proc.reaction(process.pid, signal.SIGKILL) == proc.DEFAULT
+    assert proc.disposition(process.pid, signal.SIGTERM) == DISPOSITIONS[setting]
+    assert proc.disposition(process.pid, signal.SIGKILL) == proc.DEFAULT
     process.kill()
     process.wait()
-    assert proc.reaction(process.pid, signal.SIGTERM) is None
+    assert proc.disposition(process.pid, signal.SIGTERM) is None
 
 
 def test_the_last_process_comes_first(spawn: Callable[..., subprocess.Popen[str]]) -> None:

@@ -18,7 +18,7 @@ from gravscope.base.errors import UsageError
 from gravscope.linux import files
 from gravscope.notify import send
 from gravscope.notify.notify import recipients
-from gravscope.notify.send import message, note, notify_all
+from gravscope.notify.send import message, notify_all, record_results
 from gravscope.records import spec
 from gravscope.settings.layers import Layer, resolve
 from tests.support import alive, until
@@ -112,21 +112,21 @@ def test_the_note_goes_into_no_other_record(tmp_path: Path, monkeypatch: pytest.
     """A record that is gone, invalid, another job's by now, or locked by another process is not changed."""
     path, lock = tmp_path / "fit_1.json", tmp_path / "fit_1.lock"
     handed = {"record_path": str(path), "lock_path": str(lock), "record": ended()}
-    note(handed, [{"channel": "webhook", "at": "now", "error": None}])
+    record_results(handed, [{"channel": "webhook", "at": "now", "error": None}])
     assert os.listdir(tmp_path) == []
     for text in ("", "[]", "null", json.dumps(ended(invocation_id="1")), json.dumps(ended(ended=None))):
         path.write_text(text)
-        note(handed, [{"channel": "webhook", "at": "now", "error": None}])
+        record_results(handed, [{"channel": "webhook", "at": "now", "error": None}])
         assert (path.read_text(), os.listdir(tmp_path)) == (text, [path.name])
     path.write_text(json.dumps(ended()))
     with lock.open("w") as held:
         files.lock(held.fileno())
         monkeypatch.setattr(send, "PATIENCE", 0.05)
-        note(handed, [{"channel": "webhook", "at": "now", "error": None}])
+        record_results(handed, [{"channel": "webhook", "at": "now", "error": None}])
         assert json.loads(path.read_text()) == ended()
         assert lock.exists()
     monkeypatch.undo()
-    note(handed, [{"channel": "webhook", "at": "now", "error": None}])
+    record_results(handed, [{"channel": "webhook", "at": "now", "error": None}])
     assert json.loads(path.read_text())["notified"] == [{"channel": "webhook", "at": "now", "error": None}]
     assert path.stat().st_mode & 0o777 == 0o600
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from gravscope.actions.launch.spec import Typed, TypedLimits
 from gravscope.base.errors import UsageError
 from gravscope.base.quantity import total_memory
-from gravscope.launchers.choose import OF_A_JOB
+from gravscope.launchers.choose import JOB_VARIABLES
 from gravscope.settings.known import SETTINGS, SWITCH, VARIABLES, Setting, nearest, variable_of
 from gravscope.settings.layers import FOLDERS, Layer, environment, resolve, setting_of
 from tests.support import REPOSITORY
@@ -173,8 +173,8 @@ def test_yes_and_no(text: str, comes_to: bool) -> None:
 def test_variables_that_are_no_settings_are_left_alone() -> None:
     """A job's own variables, unknown ones, and empty ones say nothing; and no setting takes a job's own variable."""
     names = {variable_of(key) for key in SETTINGS}
-    assert not names & {*OF_A_JOB, "GRAVSCOPE_STRICT"}
-    others = dict.fromkeys([*OF_A_JOB, "GRAVSCOPE_MEM_HIHG", "GRAVSCOPE_ENV", "GRAVSCOPE_JOBS"], "x")
+    assert not names & {*JOB_VARIABLES, "GRAVSCOPE_STRICT"}
+    others = dict.fromkeys([*JOB_VARIABLES, "GRAVSCOPE_MEM_HIHG", "GRAVSCOPE_ENV", "GRAVSCOPE_JOBS"], "x")
     assert environment({**others, **{str(name): "" for name in names}}).values == {}
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from gravscope.records.outcome import KILL_GROUP, STOP_UNIT, TERM_GROUP
 from gravscope.supervisor import cancellation
-from gravscope.supervisor.cancellation import Wish, wish_at_the_end
+from gravscope.supervisor.cancellation import CancelRequest, cancel_at_end
 from tests.support import PATIENCE
 
 WHEN = "2026-01-01T12:00:00.000+00:00"
@@ -21,8 +21,8 @@ NOBODY, ONE, ONE_ANSWERS = ({"able": able, "answering": answer} for able, answer
 
 def request(*steps: str, **facts: Any) -> dict[str, Any]:  # noqa: ANN401
     """A request with these steps."""
-    told = [{"step": step, "at": WHEN, "error": None} for step in steps]
-    return {"requested": WHEN, "by": "me (pid 1)", "grace": None, "steps": told, "reached": NOBODY, **facts}
+    taken = [{"step": step, "at": WHEN, "error": None} for step in steps]
+    return {"requested": WHEN, "by": "me (pid 1)", "grace": None, "steps": taken, "reached": NOBODY, **facts}
 
 
 @pytest.fixture
@@ -39,9 +39,9 @@ def put(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, 
     return write
 
 
-def at_the_end(path: str, *told: int, told_first: bool = False) -> Wish:
+def at_the_end(path: str, *stop_signals: int, supervisor_first: bool = False) -> CancelRequest:
     """The request; there must be one."""
-    found = wish_at_the_end(path, list(told), told_first=told_first)
+    found = cancel_at_end(path, list(stop_signals), supervisor_first=supervisor_first)
     assert found is not None
     return found
 
@@ -51,7 +51,7 @@ Put = Callable[[dict[str, Any] | str], str]
 
 def test_no_request(tmp_path: Path) -> None:
     """Without a request file the result is None."""
-    assert wish_at_the_end(str(tmp_path / "x.cancel"), [], told_first=False) is None
+    assert cancel_at_end(str(tmp_path / "x.cancel"), [], supervisor_first=False) is None
 
 
 @pytest.mark.parametrize("reached", [NOBODY, ONE, ONE_ANSWERS])
@@ -93,10 +93,10 @@ def test_a_stop_job_that_has_reached_us(put: Put) -> None:
     """systemd signals the supervisor and the job at about the same time: a signal to the one means one to the other."""
     path = put(request(STOP_UNIT, acting=ONE))
     assert at_the_end(path, 15).reached
-    told: list[int] = []
-    later = threading.Timer(0.05, told.append, [15])
+    stop_signals: list[int] = []
+    later = threading.Timer(0.05, stop_signals.append, [15])
     later.start()
-    found = wish_at_the_end(path, told, told_first=False)
+    found = cancel_at_end(path, stop_signals, supervisor_first=False)
     later.join()
     assert found is not None
     assert found.reached
@@ -106,7 +106,7 @@ def test_a_stop_job_that_comes_to_us_first(put: Put, monkeypatch: pytest.MonkeyP
     """If the supervisor is signalled before the job, and has not been signalled yet, the job ended by itself; that is
     known at once."""
     monkeypatch.setattr(cancellation, "PATIENCE", 1e6)
-    found = at_the_end(put(request(STOP_UNIT, acting=ONE_ANSWERS)), told_first=True)
+    found = at_the_end(put(request(STOP_UNIT, acting=ONE_ANSWERS)), supervisor_first=True)
     assert (found.reached, found.answered) == (False, False)
 
 

@@ -11,10 +11,10 @@ import pytest
 
 from gravscope.linux import proc
 from gravscope.supervisor import requests
-from gravscope.supervisor.cgroups import Place
+from gravscope.supervisor.cgroups import JobCgroups
 from gravscope.supervisor.journal import Journal
-from gravscope.supervisor.observe import Notice
-from gravscope.supervisor.processes import Tree
+from gravscope.supervisor.observe import Observer
+from gravscope.supervisor.processes import JobProcesses
 from gravscope.supervisor.record import Recorder
 from gravscope.supervisor.request import Request
 from gravscope.supervisor.requests import is_noted, read_cancel, read_changes
@@ -88,10 +88,10 @@ def test_a_request_that_is_written_at_last(tmp_path: Path, monkeypatch: pytest.M
     assert read_cancel(str(path)) == CANCEL
 
 
-class Stopped(Tree):
+class Stopped(JobProcesses):
     """A job whose processes are all stopped."""
 
-    def processes(self) -> list[proc.Stat]:
+    def alive(self) -> list[proc.Stat]:
         """One process, in state T."""
         return [proc.Stat(f"7 (x) T {'1 ' * 20}")]
 
@@ -106,5 +106,5 @@ def test_who_may_say_that_a_job_was_paused(tmp_path: Path, monkeypatch: pytest.M
     values: dict[str, object] = dict.fromkeys(name for name in Request.__annotations__ if name != "watched")
     values |= {"pause_path": str(note), "limits_path": str(tmp_path / "x.limits")}
     recorder = Recorder(str(tmp_path / "x.json"), {"limits": {}, "warnings": [], "paused": False})
-    Notice(Request(values), Place(), recorder, Journal("x", "x", None, None)).look(Stopped(None))
+    Observer(Request(values), JobCgroups(), recorder, Journal("x", "x", None, None)).sample(Stopped(None))
     assert recorder.record["paused"] is ours

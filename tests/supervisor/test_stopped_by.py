@@ -36,6 +36,6 @@ def test_the_last_logout_is_told_from_other_stops(
         (tmp_path / "linger" / "bob").touch()
     if text is not None:
         (tmp_path / str(os.getuid())).write_text(text)
-    sentence = stopped_by.why_stopped("SIGTERM", in_unit=in_unit)
+    sentence = stopped_by.stop_reason("SIGTERM", in_unit=in_unit)
     assert ("last logout" in sentence) is logged_out
     assert logged_out or sentence == "told to stop by SIGTERM, with no cancel request"

@@ -128,7 +128,7 @@ def test_numbers_are_spelled_as_systemd_reads_them(quota: float, grace: float) -
         (commands.systemctl_stop(UNIT), f"systemctl --user stop -- {UNIT}"),
         (commands.systemctl_begin_stop(UNIT), f"systemctl --user stop --no-block -- {UNIT}"),
         (
-            commands.journal_of_end(UNIT, 1000, "0123-4567"),
+            commands.journalctl_unit_end(UNIT, 1000, "0123-4567"),
             "journalctl --quiet --no-pager --output=json --output-fields=MESSAGE_ID,UNIT_RESULT"
             f" USER_UNIT={UNIT} _UID=1000 _BOOT_ID=01234567 MESSAGE_ID=fe6faa94e7774663a0da52717891d8ef"
             " MESSAGE_ID=d989611b15e44c9dbf31e3c81256e4ed MESSAGE_ID=d9b373ed55a64feb8242e02dbe79a49c",
@@ -204,4 +204,4 @@ not json
 )
 def test_what_the_journal_says_of_an_end(text: str, ends: set[str]) -> None:
     """The entries are recognised by their message ids; lines that are not entries are left out."""
-    assert commands.parse_ends(text) == ends
+    assert commands.parse_unit_end(text) == ends

@@ -270,11 +270,11 @@ def test_a_roll_tells_only_what_is_new(sleeper: Callable[..., subprocess.Popen[s
     """Each member is reported once; processes that start later are reported by the next call."""
     job_id = f"r{os.getpid()}_20260101_120000"
     first = sleeper(GRAVSCOPE_INVOCATION_ID=job_id)
-    roll = host.Roll(job_id)
-    assert [found.pid for found in roll.news()] == [first.pid]
-    assert list(roll.news()) == []
+    scan = host.ProcessScan(job_id)
+    assert [found.pid for found in scan.new()] == [first.pid]
+    assert list(scan.new()) == []
     second = sleeper(GRAVSCOPE_INVOCATION_ID=job_id)
-    assert [found.pid for found in roll.news()] == [second.pid]
+    assert [found.pid for found in scan.new()] == [second.pid]
 
 
 def test_one_that_is_just_being_execd(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -300,9 +300,9 @@ def test_one_that_is_just_being_execd(monkeypatch: pytest.MonkeyPatch) -> None:
         until(lambda: not proc.stat(empty.pid).execing, "its exec")  # type: ignore[union-attr]
         monkeypatch.setattr(proc, "read_text", read_text)
         assert [found.pid for found in host.members("abc")] == [ours.pid]
-        roll = host.Roll("another")
-        assert list(roll.news()) == []
-        assert empty.pid not in roll.unsure
+        scan = host.ProcessScan("another")
+        assert list(scan.new()) == []
+        assert empty.pid not in scan.in_exec
     finally:
         for process in (ours, empty):
             process.kill()
@@ -314,7 +314,7 @@ def test_nobody_is_found_only_after_a_quiet_look(monkeypatch: pytest.MonkeyPatch
     stats = [proc.stat(os.getpid())]
     looks = iter([[], [], stats])
     numbers = iter([1, 2, 2, 3, 3, 3])
-    monkeypatch.setattr(host.Roll, "news", lambda _self: iter(next(looks)))
+    monkeypatch.setattr(host.ProcessScan, "new", lambda _self: iter(next(looks)))
     monkeypatch.setattr(proc, "last_pid", lambda: next(numbers))
     assert host.members("x") == stats
 

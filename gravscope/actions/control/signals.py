@@ -63,13 +63,13 @@ class Target:
     def reach(self, number: int, *, at_once: bool) -> Reach:
         """Whom a signal would reach now. `at_once`: it comes to all of them at once, so that the command cannot see the
         end of another one first."""
-        reactions = {process.pid: proc.reaction(process.pid, number) for process in self.processes()}
+        reactions = {process.pid: proc.disposition(process.pid, number) for process in self.processes()}
         command = reactions.pop(self.record.pid or 0, None)
         # of one that is gone again nothing is known, nor of what it may have forked
         others = sum(reaction != proc.IGNORED for reaction in reactions.values())
         if command == proc.DEFAULT:
             return Reach(others + 1, 0 if at_once else others)
-        alone = int(command == proc.OWN)
+        alone = int(command == proc.HANDLED)
         return Reach(others + alone, others + alone)
 
     def reach_of_stop(self) -> Reach:
@@ -104,9 +104,9 @@ class Target:
         for folder in self.folders()[1:]:
             cgroup.write(folder, "cgroup.kill", "1")  # Linux 5.14: whatever is in it, at once
         if not self.supervised and self.record.invocation_id and self.record.boot_id == proc.boot_id():
-            roll = host.Roll(self.record.invocation_id)
-            for _ in range(host.SCANS):
-                for process in roll.news():
+            roll = host.ProcessScan(self.record.invocation_id)
+            for _ in range(host.MAX_SCANS):
+                for process in roll.new():
                     self.known[process.pid] = process
                     proc.send_signal(process.pid, process.start_ticks, signal.SIGSTOP)
         for number in (signal.SIGSTOP, signal.SIGKILL):

@@ -19,8 +19,8 @@ from gravscope.base.immutable import Immutable
 from gravscope.base.printable import is_text, printable
 from gravscope.base.stamp import stamp, timestamp
 from gravscope.launchers import Launch, scope
-from gravscope.launchers.choose import choose, nobody_there, unit_is_taken
-from gravscope.launchers.start import Answer, Handles, start
+from gravscope.launchers.choose import choose, no_manager, unit_is_taken
+from gravscope.launchers.start import Answer, Descriptors, start
 from gravscope.linux import files, proc
 from gravscope.records.fields import blank_record
 from gravscope.records.folder import JobsFolder, make_private_folder
@@ -135,8 +135,8 @@ def _try_each(begun: Begun, environ: Mapping[str, str]) -> Facts:
         launch = launches.pop(0)
         _record(begun, launch)
         link_fd = None if begun.front is None else begun.front.link_fd
-        answer = start(launch, facts["id"], _request(begun, launch), Handles(begun.lock_fd, begun.log_fd, link_fd))
-        if answer.news is not None:
+        answer = start(launch, facts["id"], _request(begun, launch), Descriptors(begun.lock_fd, begun.log_fd, link_fd))
+        if answer.changes is not None:
             return _confirmed(begun, answer)
         from gravscope.actions.launch import failed  # noqa: PLC0415 (rare, and it looks into records)
 
@@ -147,7 +147,7 @@ def _try_each(begun: Begun, environ: Mapping[str, str]) -> Facts:
         if unit_is_taken(complaint) and launch.unit == unit_name(facts["id"]):
             # a left-over, or a job of the same name and second in another folder: a name that nobody else can have
             launches.insert(0, scope.rename(launch, unit_name(f"{facts['id']}-{os.urandom(4).hex()}")))
-        elif not launches or not nobody_there(complaint):
+        elif not launches or not no_manager(complaint):
             raise failed.never_started(begun.project.jobs_dir, facts["id"], printable(complaint))
         else:
             facts["fallback_reason"] = printable(complaint)
@@ -169,7 +169,7 @@ def _record(begun: Begun, launch: Launch) -> None:
 
 
 def _confirmed(begun: Begun, answer: Answer) -> Facts:
-    facts = {**begun.facts, **(answer.news or {})}
+    facts = {**begun.facts, **(answer.changes or {})}
     if answer.error is not None and facts["ended"] is None:
         # the supervisor could not write the record, and gave up; what we wrote of it goes, as if we could not either
         begun.folder.withdraw(facts["id"])
@@ -272,6 +272,6 @@ def _request(begun: Begun, launch: Launch) -> dict[str, object]:
 
 
 def _telling(asked: Notify) -> dict[str, object]:
-    from gravscope.notify.notify import handed  # noqa: PLC0415 (for few jobs)
+    from gravscope.notify.notify import supervisor_request  # noqa: PLC0415 (for few jobs)
 
-    return handed(asked)
+    return supervisor_request(asked)

@@ -127,7 +127,7 @@ def survivors(record: JobRecord) -> list[proc.Stat]:
 def inside(folder: str) -> list[proc.Stat]:
     """The processes in a cgroup. One of which every process forks and ends at once is not taken for an empty one."""
     for _ in range(1000):
-        stats = [proc.stat(pid) for pid in cgroup.processes(folder)]
+        stats = [proc.stat(pid) for pid in cgroup.pids(folder)]
         found = [process for process in stats if process is not None and not process.ended]
         if found or not cgroup.populated(folder):
             return found
@@ -173,7 +173,7 @@ def unit_properties(record: JobRecord, environ: Mapping[str, str]) -> dict[str, 
     shown = host.call(commands.systemctl_show(record.own_unit, wanted), environment)
     found = commands.parse_properties(shown.out) if shown.status == 0 else {}
     folder = f"{cgroup.mount_point()}{found.get('ControlGroup', '')}"
-    return {} if cgroup.is_anothers(folder, record.invocation_id) else found
+    return {} if cgroup.belongs_to_another(folder, record.invocation_id) else found
 
 
 def unsupervised(store: Store, record: JobRecord) -> JobRecord:
@@ -227,8 +227,8 @@ def _told_of_unit(record: JobRecord, *, rebooted: bool) -> dict[str, object]:
     told = {} if rebooted else unit_properties(record, os.environ)
     if told.get("LoadState") == "loaded":
         return {"unit_result": told.get("Result")}
-    said = host.call(commands.journal_of_end(record.own_unit, os.geteuid(), record.boot_id), os.environ, JOURNAL)
-    ends = commands.parse_ends(said.out) if said.status == 0 else set()
+    said = host.call(commands.journalctl_unit_end(record.own_unit, os.geteuid(), record.boot_id), os.environ, JOURNAL)
+    ends = commands.parse_unit_end(said.out) if said.status == 0 else set()
     # one process of many that was killed for memory says nothing of how the job ended
     killed = "oom-kill" in ends or ("out of memory" in ends and record.oom_policy == "kill")
     return {"unit_result": "oom-kill" if killed else None, "oomd": "oomd" in ends}

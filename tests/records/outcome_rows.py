@@ -1,6 +1,6 @@
-"""What became of jobs: the evidence of each case, and the state and the whole sentence that it must give.
+"""Cases for how jobs end: the evidence of each case, and the exact state and sentence that it must give.
 
-`TRAP n` in a row's name is case n of the field's known traps; the public issue it stands for is in the comment.
+`TRAP n` in a row's name is case n of the field's known traps; a comment names the public issue.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ class Row:
 
 
 def row(name: str, state: str, reason: str, **facts: object) -> Row:
-    """A case, its facts as keywords."""
+    """Makes a case from its name, state, sentence, and facts as keywords."""
     return Row(name, state, reason, facts)
 
 
 def limited(**facts: object) -> dict[str, object]:
-    """Evidence of a job that reached its limit of 40 MiB and lost a process to it."""
+    """Evidence of a job that reached its limit of 40 MiB, where one process was killed."""
     return {"oom_kills": 1, "oom_own": True, "mem_max": 40 * MIB, "peak_memory": 40 * MIB, **facts}
 
 

@@ -143,8 +143,8 @@ def test_a_child_that_was_not_given_the_lock_does_not_hold_it(
 def test_who_settles_is_never_taken_for_who_is_in_charge(
     store: Store, monkeypatch: pytest.MonkeyPatch, before: int
 ) -> None:
-    """Also when settling begins between any two checks of a reader. (Once in some hundred runs, twenty `status` commands at
-    once disagreed about a job.)"""
+    """Also when settling begins between any two checks of a reader. (Once in some hundred runs, twenty `status` at once
+    disagreed about a job.)"""
     store.lock_path("a").touch(0o600)
     looks = []
     settling = []

@@ -1,7 +1,7 @@
-"""`gravscope pause` and `resume`: a job stands still, keeping its memory, and goes on.
+"""`gravscope pause` and `resume`: stops a job, which keeps its memory, and lets it continue.
 
-In a scope by the kernel's freezer, on the job's own cgroup, so that the supervisor goes on (cgroup-v2.rst,
-cgroup.freeze). Without one by SIGSTOP and SIGCONT to every process, which a job may notice.
+In a scope this uses the kernel's freezer on the job's own cgroup, so that the supervisor keeps running (cgroup-v2.rst,
+cgroup.freeze). Without a scope it sends SIGSTOP and SIGCONT to every process, which a job may notice.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from gravscope.records.store import Store
 
 
 def pause(store: Store, job_id: str) -> JobRecord:
-    """The job's record once it stands still. Raises RefusedError for one that has ended."""
+    """Pauses the job; returns its record once it is paused. Raises RefusedError if it has ended."""
     return _change(store, job_id, paused=True)
 
 
 def resume(store: Store, job_id: str) -> JobRecord:
-    """The job's record once it goes on. Raises RefusedError for one that has ended."""
+    """Resumes the job; returns its record once it runs. Raises RefusedError if it has ended."""
     return _change(store, job_id, paused=False)
 
 
 def _change(store: Store, job_id: str, *, paused: bool) -> JobRecord:
     refuse_foreign(store, job_id, "pause" if paused else "resume")
-    store.read(job_id)  # before a lock is laid beside a record that is not ours to read
+    store.read(job_id)  # so that no lock is created beside a record that we may not read
     with store.cancelling(job_id):
         record = live_supervised(store, job_id)
         folder = job_folder(record)
@@ -48,7 +48,7 @@ def _change(store: Store, job_id: str, *, paused: bool) -> JobRecord:
 
 
 def _signal(store: Store, record: JobRecord, *, paused: bool) -> None:
-    """To every process, again until none is left that a fork has just made."""
+    """Signals every process, and repeats this until no new process, made by a fork, is found."""
     path = store.pause_path(record.id)
     try:
         if paused:

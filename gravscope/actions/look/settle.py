@@ -1,6 +1,7 @@
-"""Truth on every read: a record that says it lives, with nobody in charge of it, is settled by whoever looks.
+"""Settles records: if a record says that the job lives but nobody is in charge, the reader corrects it.
 
-Once, under the job's lock, from what can be proven: the boot, the processes, the unit. An exit status is never made up.
+This is done once, under the job's lock, from what can be proven: the boot, the processes, the unit. An exit status is
+never guessed.
 """
 
 from __future__ import annotations
@@ -23,17 +24,17 @@ from gravscope.systemd import commands, host
 UNSUPERVISED = "its supervisor is gone; it still runs, and how it ends will not be known for certain"
 UNTOLD = "nobody is told of its end: its supervisor was to do that"
 WAS_UNSUPERVISED = "its supervisor was gone before it ended"
-# seconds that the journal may take
+# Seconds that journalctl may take.
 JOURNAL = 10.0
 
 
 def now() -> str:
-    """This moment, as records write it."""
+    """The current time, in the format of records."""
     return timestamp(time.time())
 
 
 def settled(store: Store, record: JobRecord) -> JobRecord:
-    """`record` as it really stands. Writes it if it had been left behind by whoever was in charge of it."""
+    """The true state of `record`. Writes the record if nobody was in charge of it any more."""
     if not record.live or record.schema == OLDER_DISPATCHER:
         return record
     if is_elsewhere(record):
@@ -43,9 +44,9 @@ def settled(store: Store, record: JobRecord) -> JobRecord:
     if is_foreign(store, record.id):
         return _from_outside(record)
     if UNSUPERVISED in record.warnings and survivors(record):
-        return record  # there is nothing to be written, and so no reason to wait for anybody
+        return record  # nothing would be written, so there is no reason to wait for the lock
     with store.charge(record.id) as ours:
-        record = store.read(record.id)  # it may have ended, or been settled, while we were waiting
+        record = store.read(record.id)  # the job may have ended or been settled meanwhile
         if ours and record.live:
             left = survivors(record)
             _settle(store, record, left)
@@ -55,7 +56,7 @@ def settled(store: Store, record: JobRecord) -> JobRecord:
 
 
 def _settle(store: Store, record: JobRecord, left: list[proc.Stat]) -> None:
-    """Takes into the record what can be proven, and writes it. A disk that is full does not make it less true."""
+    """Adds what can be proven to the record and writes it. If the disk is full, the record in memory is still true."""
     with contextlib.suppress(StoreError):
         if left:
             unsupervised(store, record)
@@ -64,10 +65,11 @@ def _settle(store: Store, record: JobRecord, left: list[proc.Stat]) -> None:
 
 
 def _from_outside(record: JobRecord) -> JobRecord:
-    """How somebody else's job stands, as far as it can be told. Nothing is written: its owner's next look does that."""
+    """The state of another user's job as far as it can be seen. Nothing is written; its owner's next command does
+    that."""
     rebooted = record.boot_id != proc.boot_id()
     if record.state == "starting" and record.supervisor_pid is None and not rebooted:
-        return record  # whether anybody is in charge of it, its lock tells its owner alone
+        return record  # only its owner can see from its lock whether anybody is in charge
     if not rebooted and proc.is_process(record.pid, record.start_ticks):
         record.warnings.append(UNSUPERVISED)
     else:
@@ -77,14 +79,14 @@ def _from_outside(record: JobRecord) -> JobRecord:
 
 
 def is_elsewhere(record: JobRecord) -> bool:
-    """True for a job of another machine, over a network disk, of which nothing can be known from here."""
+    """True for a job of another machine (on a network disk), of which nothing can be found out here."""
     return record.boot_id != proc.boot_id() and record.host not in (None, os.uname().nodename)
 
 
 def _is_supervised(store: Store, record: JobRecord) -> bool:
-    """True while somebody is in charge, a supervisor whose lock somebody else has removed included.
+    """True while somebody is in charge, also a supervisor whose lock file another user has removed.
 
-    Whoever holds the lock of a job whose supervisor is gone can only be another one who is settling it just now.
+    If the supervisor is gone and the lock is held, the holder can only be another reader that settles the record.
     """
     if record.supervisor_pid is None:
         return store.in_charge(record.id)
@@ -92,13 +94,14 @@ def _is_supervised(store: Store, record: JobRecord) -> bool:
 
 
 def supervisor_of(record: JobRecord) -> int | None:
-    """The pid of the job's supervisor if that lives: in this boot, and no later process that has its number."""
+    """The pid of the job's supervisor while it lives: in this boot, and not a later process with the same pid."""
     alive = record.boot_id == proc.boot_id() and proc.is_process(record.supervisor_pid, record.supervisor_start_ticks)
     return record.supervisor_pid if alive else None
 
 
 def _begun(record: JobRecord) -> JobRecord:
-    """A job that runs although the disk, being full, still says `starting`: its command has been exec'd."""
+    """Corrects `starting` to `running` for a job whose command has been exec'd although a full disk kept the record
+    back."""
     command = proc.stat(record.pid) if record.state == "starting" and record.pid is not None else None
     if command is not None and command.start_ticks == record.start_ticks and command.execed:
         record.state = "running"
@@ -106,7 +109,7 @@ def _begun(record: JobRecord) -> JobRecord:
 
 
 def survivors(record: JobRecord) -> list[proc.Stat]:
-    """Processes of the job that are still alive although nobody is in charge of it."""
+    """The processes of the job that are still alive although nobody is in charge of it."""
     if record.boot_id != proc.boot_id():
         return []
     found = {process.pid: process for process in host.members(record.invocation_id)}
@@ -117,7 +120,7 @@ def survivors(record: JobRecord) -> list[proc.Stat]:
     folder = unit_folder(record, found)
     if folder is not None:
         found.update({process.pid: process for process in inside(folder)})
-    # what hides its environment is still the child of one that does not
+    # A process that hides its environment is found as the child of one that does not.
     for process in [process for process in found.values() if process.ppid not in found]:
         for child in proc.tree(process.pid):
             found.setdefault(child.pid, child)
@@ -125,7 +128,7 @@ def survivors(record: JobRecord) -> list[proc.Stat]:
 
 
 def inside(folder: str) -> list[proc.Stat]:
-    """The processes in a cgroup. One of which every process forks and ends at once is not taken for an empty one."""
+    """The processes in a cgroup. If all of them fork and end all the time, the cgroup is not taken for an empty one."""
     for _ in range(1000):
         stats = [proc.stat(pid) for pid in cgroup.processes(folder)]
         found = [process for process in stats if process is not None and not process.ended]
@@ -135,7 +138,8 @@ def inside(folder: str) -> list[proc.Stat]:
 
 
 def job_folder(record: JobRecord) -> str | None:
-    """The cgroup of the job's own processes, beside that of its supervisor, which must live; None for one without."""
+    """The cgroup of the job's own processes, beside that of its supervisor, which must live. None if the job has
+    none."""
     pid = supervisor_of(record)
     if record.unit is None or pid is None:
         return None
@@ -146,8 +150,8 @@ def job_folder(record: JobRecord) -> str | None:
 
 
 def unit_folder(record: JobRecord, pids: Iterable[int] = ()) -> str | None:
-    """The cgroup folder of the job's scope; None if there is none any more. One of `pids`, its processes, knows it, or
-    its supervisor; the manager, which may be slow to answer, is asked if none does."""
+    """The cgroup of the job's scope; None if it no longer exists. It is found by one of `pids`, the job's processes, or
+    by the supervisor; only if that fails is the manager asked, which may answer slowly."""
     root = cgroup.mount_point()
     if record.own_unit is None or root is None:
         return None
@@ -162,7 +166,7 @@ def unit_folder(record: JobRecord, pids: Iterable[int] = ()) -> str | None:
 
 
 def unit_properties(record: JobRecord, environ: Mapping[str, str]) -> dict[str, str]:
-    """What the manager knows of the job's unit; empty where it does not answer, or knows another job's of that name."""
+    """The properties of the job's unit in the manager. Empty if it does not answer, or if the unit is another job's."""
     if record.own_unit is None:
         return {}
     try:
@@ -177,7 +181,7 @@ def unit_properties(record: JobRecord, environ: Mapping[str, str]) -> dict[str, 
 
 
 def unsupervised(store: Store, record: JobRecord) -> JobRecord:
-    """The record of a job that runs on without a supervisor, which it says from now on."""
+    """Marks the record of a job that runs on without a supervisor, and writes it."""
     if UNSUPERVISED not in record.warnings:
         record.state = "running"
         record.warnings.append(UNSUPERVISED)
@@ -193,17 +197,18 @@ def unsupervised(store: Store, record: JobRecord) -> JobRecord:
 
 
 def _untold(record: JobRecord) -> None:
-    """Whoever settles a job cannot tell in its supervisor's stead: whom, and how, it alone was handed."""
+    """Adds a warning: nobody is notified when a record is settled, as only the supervisor knows whom to notify and
+    how."""
     if record.notify and UNTOLD not in record.warnings:
         record.warnings.append(UNTOLD)
 
 
 def conclude(store: Store, record: JobRecord) -> None:
-    """Writes the end of a job of which nothing is left and which nobody is in charge of."""
+    """Writes the end of a job that has no process left and that nobody is in charge of."""
     cancel = store.read_cancel(record.id)
     rebooted = record.boot_id != proc.boot_id()
     if record.state == "starting" and record.pid is None:
-        # its pid is on disk before its command is let go
+        # the pid is on disk before the command may start
         evidence = Evidence(start_error="whatever was launching it ended before its command was started")
     else:
         evidence = Evidence(supervised=False, rebooted=rebooted, **_told_of_unit(record, rebooted=rebooted))
@@ -221,7 +226,8 @@ def conclude(store: Store, record: JobRecord) -> None:
 
 
 def _told_of_unit(record: JobRecord, *, rebooted: bool) -> dict[str, object]:
-    """What the manager says of the end of the job's unit, or has said in the journal before it forgot the unit."""
+    """What the manager says about the end of the job's unit, or, if it has forgotten the unit, what it logged about
+    it."""
     if record.own_unit is None:
         return {}
     told = {} if rebooted else unit_properties(record, os.environ)
@@ -229,16 +235,16 @@ def _told_of_unit(record: JobRecord, *, rebooted: bool) -> dict[str, object]:
         return {"unit_result": told.get("Result")}
     said = host.call(commands.journal_of_end(record.own_unit, os.geteuid(), record.boot_id), os.environ, JOURNAL)
     ends = commands.parse_ends(said.out) if said.status == 0 else set()
-    # one process of many that was killed for memory says nothing of how the job ended
+    # If one of many processes was killed for memory, this does not tell how the job ended.
     killed = "oom-kill" in ends or ("out of memory" in ends and record.oom_policy == "kill")
     return {"unit_result": "oom-kill" if killed else None, "oomd": "oomd" in ends}
 
 
 def live_records(store: Store) -> list[JobRecord]:
-    """Every job that really lives, newest first. Ended ones are not even opened: they have no lock."""
+    """All jobs that really live, newest first. Records of ended jobs are not even opened: they have no lock."""
     found = []
     for record in each_readable(store, store.latest(0)):
-        with contextlib.suppress(GravscopeError):  # one that cannot be settled hides no other
+        with contextlib.suppress(GravscopeError):  # an error in one record does not hide the others
             if isinstance(record, JobRecord) and (standing := settled(store, record)).live:
                 found.append(standing)
     return found

@@ -67,7 +67,7 @@ def test_a_line_that_is_no_variable(tmp_path: Path, text: str, complaint: str) -
 def test_values_that_are_no_text_are_kept_byte_for_byte(tmp_path: Path) -> None:
     """Bytes that are not UTF-8 reach the command unchanged; a NUL byte, which no variable can hold, is refused."""
     (tmp_path / "env").write_bytes(b"A=\xff\x80\n")
-    typed = Typed(["x"], env_file=str(tmp_path / "env"))
+    typed = Typed(command=["x"], env_file=str(tmp_path / "env"))
     assert os.fsencode(make_spec(typed).env["A"]) == b"\xff\x80"
     (tmp_path / "env").write_bytes(b"A=x\0y\n")
     with pytest.raises(UsageError, match="the value of A holds a NUL byte"):

@@ -27,7 +27,7 @@ from gravscope.actions.control.cancel import cancel
 from gravscope.actions.launch.launch import launch
 from gravscope.actions.launch.spec import Changes, Typed, TypedLimits, make_limits, make_spec
 from gravscope.actions.look.logs import read_log
-from gravscope.actions.look.owner import look
+from gravscope.actions.look.owner import read_for_display
 from gravscope.actions.look.settle import live_records, settled
 from gravscope.actions.look.wait import exit_status, wait
 from gravscope.base.errors import (
@@ -40,7 +40,7 @@ from gravscope.base.errors import (
     WaitTimeoutError,
 )
 from gravscope.base.quantity import INFINITY, parse_duration
-from gravscope.records.ids import name_of, order_of
+from gravscope.records.ids import name_of, sort_key
 from gravscope.records.model import JobRecord
 from gravscope.records.spec import LAUNCHERS, OOM_POLICIES, Limits
 from gravscope.records.store import Store
@@ -89,7 +89,7 @@ class JobOptions(TypedDict, total=False):
     notify: bool
 
 
-def _spelled_out(function: F) -> F:
+def _explicit_options(function: F) -> F:
     """Gives the function a signature that lists each option by name, for help() and notebooks."""
     own = [each for each in signature(function).parameters.values() if each.kind is not Parameter.VAR_KEYWORD]
     options = [
@@ -121,7 +121,7 @@ class Job:
         self._store, self.id = Store(here().jobs_dir).locate(job)
 
     @classmethod
-    def _known(cls, store: Store, job_id: str) -> Job:
+    def _from_store(cls, store: Store, job_id: str) -> Job:
         found = cls.__new__(cls)
         found._store, found.id = store, job_id
         return found
@@ -129,7 +129,7 @@ class Job:
     @property
     def record(self) -> JobRecord:
         """All that is known of the job now. The values of its variables are not redacted, so secrets are included."""
-        return settled(self._store, look(self._store, self.id))
+        return settled(self._store, read_for_display(self._store, self.id))
 
     @property
     def state(self) -> State:
@@ -193,10 +193,10 @@ class Job:
 
         if limits == Limits():
             raise UsageError("limits: there is none to change", 'give some, such as Limits(mem_high="8G")')
-        with _words_of_python(everywhere=True):
+        with _arguments_for_options(everywhere=True):
             return limit(self._store, self.id, make_limits(_typed_limits(limits)), os.environ, force=force)
 
-    @_spelled_out
+    @_explicit_options
     def rerun(self, **options: Unpack[JobOptions]) -> Job:
         """Starts it again after it has ended. Options that are not given are taken from its record; the others are as
         in `submit`. The new job is in the same folder of records, and each record names the other job.
@@ -205,13 +205,13 @@ class Job:
         """
         from gravscope.actions.launch.rerun import spec_of_rerun  # noqa: PLC0415
 
-        with _words_of_python():
+        with _arguments_for_options():
             changes = _changes(options)
             project = here()
             if project.jobs_dir != self._store.jobs_dir:
                 project = project.replaced(jobs_dir=self._store.jobs_dir, log_dir=self.log_path.parent)
             spec = spec_of_rerun(self._store, self.id, changes, project)
-            return Job._known(self._store, launch(spec, project, given_environment())["id"])
+            return Job._from_store(self._store, launch(spec, project, given_environment())["id"])
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Job):
@@ -229,19 +229,19 @@ class Job:
         return f"<Job {self.id}: {record.state}>"
 
 
-@_spelled_out
+@_explicit_options
 def submit(command: str | Sequence[StrPath], *, shell: bool = False, **options: Unpack[JobOptions]) -> Job:
     """Starts a job as `gravscope run` does, and returns once its command runs.
 
     `command` is a list of words, or with `shell=True` one string for bash. Times are seconds or text such as "90m".
     Options that are not given are taken from the project's settings. Raises a kind of GravscopeError.
     """
-    with _words_of_python():
+    with _arguments_for_options():
         words = _words(command, shell=shell)
         typed = Typed(command=words, shell=shell, **_changes(options).as_dict())
         project = here()
         spec = make_spec(typed, project)
-        return Job._known(Store(project.jobs_dir), launch(spec, project, given_environment())["id"])
+        return Job._from_store(Store(project.jobs_dir), launch(spec, project, given_environment())["id"])
 
 
 def jobs(name: str | None = None, *, live: bool = False) -> list[Job]:
@@ -249,14 +249,14 @@ def jobs(name: str | None = None, *, live: bool = False) -> list[Job]:
     store = Store(here().jobs_dir)
     ids = [record.id for record in live_records(store)] if live else store.ids()
     wanted = [job_id for job_id in ids if name is None or name_of(job_id) == name]
-    return [Job._known(store, job_id) for job_id in _newest_first(store, wanted)]
+    return [Job._from_store(store, job_id) for job_id in _newest_first(store, wanted)]
 
 
 def _newest_first(store: Store, ids: list[str]) -> Iterator[str]:
     """`ids`, which are sorted, with those of the same second in the order in which they were really started."""
-    for _second, group in groupby(ids, key=lambda job_id: order_of(job_id)[0]):
+    for _second, group in groupby(ids, key=lambda job_id: sort_key(job_id)[0]):
         same = list(group)
-        yield from same if len(same) == 1 else sorted(same, key=store.began, reverse=True)
+        yield from same if len(same) == 1 else sorted(same, key=store.start_time, reverse=True)
 
 
 def _changes(options: JobOptions) -> Changes:
@@ -331,7 +331,7 @@ _OPTION_FIRST = re.compile(rf"{_OPTION.pattern}(?=:)")
 
 
 @contextmanager
-def _words_of_python(*, everywhere: bool = False) -> Iterator[None]:
+def _arguments_for_options(*, everywhere: bool = False) -> Iterator[None]:
     """Replaces options by arguments in the text of errors: `mem_high`, not `--mem-high`. In a message only an option at
     the beginning is replaced, as the user's command has options too; with `everywhere`, for messages without a command,
     all."""

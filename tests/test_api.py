@@ -213,8 +213,7 @@ MISTAKES: list[tuple[dict[str, Any], type[GravscopeError], str]] = [
 def test_a_mistake_is_an_error_in_the_words_of_python(
     here: Gravscope, wrong: dict[str, Any], kind: type[GravscopeError], said: str
 ) -> None:
-    """The error class matches the exit status, the message names the argument and not the option, and nothing is
-    left."""
+    """The error class matches the exit status, the message names the argument, not the option; nothing is left."""
     with pytest.raises(GravscopeError) as raised:
         submit(**{"command": ["true"], **wrong})
     assert type(raised.value) is kind
@@ -340,8 +339,7 @@ print(job.wait(), nap.cancel(), *job.log().split()[1::2])
 
 
 def test_a_fork_meanwhile_holds_nothing_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process that another thread forks during the start of a job inherits our end of the pipe for the answer. It is
-    not waited for."""
+    """A process that another thread forks during a start inherits our end of the pipe; it is not waited for."""
     forked: list[int] = []
     spawn = start.spawn
 

@@ -111,8 +111,7 @@ def test_no_standard_error_at_all(folder: Path, redirect: str) -> None:
 
 @pytest.mark.parametrize("value", ["1", "0"])
 def test_it_loads_no_module(tmp_path: Path, value: str) -> None:
-    """Whether it passes or refuses, it loads no module that a bare python has not loaded, so it costs almost
-    nothing."""
+    """Whether it passes or refuses, it loads no module that a bare python has not loaded."""
     code = (
         "import sys; before = set(sys.modules); import gravscope.guard\n"
         "try: gravscope.guard.require_job()\n"

@@ -13,7 +13,7 @@ from gravscope.records.model import JobRecord
 _boot_id = lru_cache(1)(proc.boot_id)
 
 
-def began(record: JobRecord) -> float | None:
+def start_time(record: JobRecord) -> float | None:
     """Seconds since 1970 by the current clock; None if the record does not say.
 
     For a job of this boot, the kernel's count since the boot is used, which setting the clock does not change. For any
@@ -31,5 +31,5 @@ def began(record: JobRecord) -> float | None:
 
 def age(record: JobRecord) -> float | None:
     """Seconds since the job was started, never negative."""
-    since = began(record)
+    since = start_time(record)
     return None if since is None else max(0.0, time.time() - since)

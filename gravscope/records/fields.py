@@ -21,15 +21,14 @@ if TYPE_CHECKING:
 else:
 
     class Struct:
-        """Stands in for msgspec's Struct at run time, so that msgspec need not be loaded. Type checkers see the real
-        one."""
+        """Stands in for msgspec's Struct, which need not be loaded then. Type checkers see the real one."""
 
         def __init_subclass__(cls, **_options: object) -> None:
             """Accepts the options of a Struct."""
 
 
 # The schema number of a record of the older dispatcher after it was read; its file had no such field.
-OLDER_DISPATCHER = 0
+LEGACY_SCHEMA = 0
 _LIVE = frozenset({"queued", "starting", "running"})
 _PID = (2, 2**31 - 1)
 # Pid 1 is the init process and never a job's; pid_t has 31 bits. An exit status has eight bits, a signal seven.
@@ -102,7 +101,7 @@ class JobRecord(Struct, kw_only=True):
     def __post_init__(self) -> None:
         """Refuses impossible values of the right type. msgspec turns a ValueError here into its own ValidationError."""
         for text in (self.created, self.started, self.ended):
-            if text and self.schema != OLDER_DISPATCHER:
+            if text and self.schema != LEGACY_SCHEMA:
                 _check_time(text)
         for name, (least, most) in _RANGES.items():
             if (value := getattr(self, name)) is not None:
@@ -110,7 +109,7 @@ class JobRecord(Struct, kw_only=True):
         for whole in ("effective", "memory_events"):
             for name, count in (getattr(self, whole) or {}).items():
                 check_range(f"{whole}.{name}", count, 0, LARGEST)
-        if self.unit is not None and self.schema != OLDER_DISPATCHER and _UNIT.fullmatch(self.unit) is None:
+        if self.unit is not None and self.schema != LEGACY_SCHEMA and _UNIT.fullmatch(self.unit) is None:
             raise ValueError(f"unit: no job is in {self.unit!r}")
 
     @property

@@ -101,7 +101,7 @@ class JobsFolder:
         except OSError as error:
             raise StoreError(f"{path}: {error.strerror}", hint_about(error)) from None
 
-    def withdraw(self, job_id: str) -> None:
+    def remove_record(self, job_id: str) -> None:
         """Removes the record of a job that was never started. Only the holder of the job's lock may do this."""
         with suppress(OSError):
             self.record_path(job_id).unlink()
@@ -109,8 +109,7 @@ class JobsFolder:
     # who is in charge
 
     def in_charge(self, job_id: str) -> bool:
-        """True if `gravscope run` or the job's supervisor holds the lock, and not a reader that is settling the
-        record."""
+        """True if `gravscope run` or the supervisor holds the lock, and not a reader that is settling the record."""
         descriptor = self.open_lock(job_id)
         if descriptor is None:
             return False
@@ -122,7 +121,7 @@ class JobsFolder:
             os.close(descriptor)
 
     @contextmanager
-    def charge(self, job_id: str, patience: float = 0.5) -> Iterator[bool]:
+    def take_charge(self, job_id: str, patience: float = 0.5) -> Iterator[bool]:
         """Takes charge of a job that nobody is in charge of. Yields False if somebody still is after `patience`
         seconds.
 
@@ -174,11 +173,11 @@ class JobsFolder:
     def clear(self, job_id: str) -> None:
         """Removes the files beside the record of a job that has ended or was never started."""
         names = [f".{job_id}.cancelling", *(f"{job_id}.{kind}" for kind in ("cancel", "limits", "paused", "lock"))]
-        for name in [*self._left_by_the_killed(job_id), *names]:  # the lock must be last
+        for name in [*self._stale_temporary_files(job_id), *names]:  # the lock must be last
             with suppress(OSError):
                 (self.jobs_dir / name).unlink()
 
-    def _left_by_the_killed(self, job_id: str) -> list[str]:
+    def _stale_temporary_files(self, job_id: str) -> list[str]:
         """The temporary files that killed writers left beside the record (`files.write_atomically`). Files whose writer
         may still be alive, going by the pid in the name, are not among them."""
         left = re.compile(rf"\.{re.escape(job_id)}\.(?:json|cancel|limits|paused)\.(\d+)\.tmp", re.ASCII)

@@ -33,7 +33,7 @@ def is_id(text: str) -> bool:
     return match is not None and _NAME.fullmatch(match["name"]) is not None
 
 
-def order_of(job_id: str) -> tuple[str, int]:
+def sort_key(job_id: str) -> tuple[str, int]:
     """A sort key for ids: the time, then the number after it."""
     match = _ID.fullmatch(job_id)
     return (match["stamp"], int(match["count"] or 1)) if match else ("", 0)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from gravscope.linux import cgroup, proc
-from gravscope.records.fields import OLDER_DISPATCHER
+from gravscope.records.fields import LEGACY_SCHEMA
 from gravscope.records.model import JobRecord
 
 # Seconds. The shell read its clock a little before or after the process was started.
@@ -20,7 +20,7 @@ TOLERANCE = 10.0
 _FORMATS = ["%Y%m%d_%H%M%S", "%Y-%m-%d %H:%M:%S", "%Y/%m/%d %H:%M:%S"]
 
 
-def is_older(text: object) -> bool:
+def is_legacy(text: object) -> bool:
     """True for a record of the older dispatcher: it has a pid and a command, and no schema."""
     return isinstance(text, dict) and "schema" not in text and {"pid", "command"} <= text.keys()
 
@@ -40,7 +40,7 @@ def convert(text: dict[str, Any], path: Path) -> JobRecord:
     if alive and unit is not None and not (cgroup.folder_of(str(pid)) or "").endswith(f"/{unit}"):
         unit = None  # its process is not in that unit, so stopping the unit would end something else
     return JobRecord(
-        schema=OLDER_DISPATCHER,
+        schema=LEGACY_SCHEMA,
         id=path.stem,
         name=str(text.get("name") or path.stem),
         state="running" if alive else "lost",

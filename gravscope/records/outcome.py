@@ -52,16 +52,16 @@ class Evidence:
     """False when the command's exit status cannot be its reaction to these steps."""
     timed_out: float | None = None
     """The timeout in seconds, if the supervisor ended the job for it."""
-    stopped: str | None = None
+    stopped_by: str | None = None
     """Who else told the job to stop, such as the unit's stop job or a signal to the supervisor."""
     watch_kill: int | None = None
     """Resident bytes at which the supervisor's watch killed the job."""
     oom_kills: int = 0
     oom_own: bool = False
     """`oom_kill` of memory.events, and whether `oom` rose too: only then was the job's own limit reached."""
-    oom_whole: bool = True
+    oom_group: bool = True
     """Whether the kernel kills all of the job at once (memory.oom.group), and not just one process of it."""
-    oom_above: str | None = None
+    oom_ancestor: str | None = None
     """A cgroup above the job's, such as its slice, whose own limit was reached while the job ran."""
     oomd: bool = False
     """systemd-oomd logged that it killed the job."""
@@ -96,7 +96,7 @@ class Outcome:
 
 def decide(evidence: Evidence) -> Outcome:
     """The outcome of the job, given by the first rule that decides."""
-    for rule in (_never_started, _watch, _timeout, _oom, _cancel, _helpers, _stopped, _unseen):
+    for rule in (_never_started, _watch, _timeout, _oom, _cancel, _userspace_oom, _stopped, _unseen):
         outcome = rule(evidence)
         if outcome is not None:
             return outcome
@@ -132,33 +132,35 @@ def _watch(evidence: Evidence) -> Outcome | None:
 def _timeout(evidence: Evidence) -> Outcome | None:
     if evidence.timed_out is None:
         return None
-    return Outcome(TIMED_OUT, f"ended by its timeout of {evidence.timed_out:g} s ({_how(evidence)})")
+    return Outcome(TIMED_OUT, f"ended by its timeout of {evidence.timed_out:g} s ({_how_ended(evidence)})")
 
 
 def _oom(evidence: Evidence) -> Outcome | None:
-    """Tells the job's own limit from the machine's memory. The kernel counts both as oom_kill, but only the former as
-    oom."""
+    """Tells the job's own limit from the machine's memory: oom_kill counts both, but oom only the former."""
     if evidence.oom_kills == 0 or evidence.exit_code == 0:
         return None
     if {KILL_GROUP, KILL_ALL} & set(evidence.cancel_steps) and evidence.signal == SIGKILL:
         return None  # gravscope itself had sent it SIGKILL
     if evidence.exit_code is None and evidence.signal is None and evidence.cancel_requested:
         return None
-    if evidence.oom_whole and evidence.signal == SIGKILL:
+    if evidence.oom_group and evidence.signal == SIGKILL:
         count, after = "the whole job", ""
     else:
         # The counter does not tell which process was killed. It may have been the command, or the command was killed
         # otherwise.
         then = "" if evidence.signal == SIGKILL else "then "
-        count, after = f"{evidence.oom_kills} of its processes", f"; its command {then}ended ({_how(evidence)})"
+        count, after = (
+            f"{evidence.oom_kills} of its processes",
+            f"; its command {then}ended ({_how_ended(evidence)})",
+        )
     if evidence.oom_own:
         return Outcome(
             OOM_KILLED,
             f"the kernel killed {count} at the job's own memory limit of {mebibytes(evidence.mem_max)}"
             f" (peak {mebibytes(evidence.peak_memory)}){after}",
         )
-    if evidence.oom_above is not None:
-        whose = f"the memory limit of {evidence.oom_above}, not the job's own,"
+    if evidence.oom_ancestor is not None:
+        whose = f"the memory limit of {evidence.oom_ancestor}, not the job's own,"
         return Outcome(OOM_KILLED, f"{whose} ran out and the kernel killed {count}{after}")
     return Outcome(
         OOM_KILLED,
@@ -177,11 +179,11 @@ def _cancel(evidence: Evidence) -> Outcome | None:
     seen = evidence.exit_code is not None or evidence.signal is not None
     if seen and evidence.signal not in (SIGTERM, SIGKILL) and not evidence.cancel_answered:
         return None  # a process that one of our signals ends shows that signal
-    how = _how(evidence) if evidence.supervised else "nobody saw its exit status"
+    how = _how_ended(evidence) if evidence.supervised else "nobody saw its exit status"
     return Outcome(CANCELLED, f"cancelled on request by {evidence.cancel_steps[-1]} ({how})")
 
 
-def _helpers(evidence: Evidence) -> Outcome | None:
+def _userspace_oom(evidence: Evidence) -> Outcome | None:
     """systemd-oomd sends SIGKILL and does not change oom_kill (systemd #23606). earlyoom, which begins with SIGTERM,
     logs it only in the system's journal, which not every user may read. A job that it ends therefore counts as ended by
     a signal."""
@@ -195,9 +197,9 @@ def _helpers(evidence: Evidence) -> Outcome | None:
 
 
 def _stopped(evidence: Evidence) -> Outcome | None:
-    if evidence.stopped is None:
+    if evidence.stopped_by is None:
         return None
-    return Outcome(KILLED, f"{evidence.stopped} ({_how(evidence)})")
+    return Outcome(KILLED, f"{evidence.stopped_by} ({_how_ended(evidence)})")
 
 
 def _unseen(evidence: Evidence) -> Outcome | None:
@@ -211,18 +213,18 @@ def _unseen(evidence: Evidence) -> Outcome | None:
 
 
 def _own_end(evidence: Evidence) -> Outcome:
-    reason = _how(evidence)
+    reason = _how_ended(evidence)
     if evidence.exit_code == 0:
         if evidence.oom_kills:
             reason += f", though the kernel killed {evidence.oom_kills} of its processes for memory"
-        return Outcome(SUCCEEDED, reason + _in_vain(evidence) + _outlived(evidence))
+        return Outcome(SUCCEEDED, reason + _late_cancel(evidence) + _outlived(evidence))
     if _near_limit(evidence):
         reason += (
             f", probably for memory: its peak of {mebibytes(evidence.peak_memory)} was close to"
             f" its limit of {mebibytes(evidence.mem_max)}"
         )
     state = KILLED if evidence.signal is not None else FAILED
-    return Outcome(state, reason + _in_vain(evidence) + _outlived(evidence))
+    return Outcome(state, reason + _late_cancel(evidence) + _outlived(evidence))
 
 
 def _near_limit(evidence: Evidence) -> bool:
@@ -232,7 +234,7 @@ def _near_limit(evidence: Evidence) -> bool:
     return peak >= NEAR_THE_LIMIT * evidence.mem_max
 
 
-def _how(evidence: Evidence) -> str:
+def _how_ended(evidence: Evidence) -> str:
     """How the command itself ended, in words."""
     if evidence.signal is not None:
         return f"ended by {signal_name(evidence.signal)}"
@@ -245,7 +247,7 @@ def _how(evidence: Evidence) -> str:
     return f"exit status {evidence.exit_code}"
 
 
-def _in_vain(evidence: Evidence) -> str:
+def _late_cancel(evidence: Evidence) -> str:
     if not (evidence.cancel_requested and evidence.cancel_steps):
         return ""
     return "; a request to end it came too late, or was ignored"

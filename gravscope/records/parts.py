@@ -59,7 +59,7 @@ class CancelRequest(Cancel):
         """The request without the parts that are not recorded."""
         return Cancel(self.requested, self.by, self.grace, self.steps)
 
-    def through(self) -> None:
+    def finish_step(self) -> None:
         """Ends the current step: it has reached what it could, or nothing better is known."""
         if self.acting is not None:
             able, answering = self.reached.able + self.acting.able, self.reached.answering + self.acting.answering

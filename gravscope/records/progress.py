@@ -108,7 +108,7 @@ def of_line(line: str) -> Progress | None:
         return None
     if (found := _TQDM.search(line)) is not None:
         stage = found["stage"]
-        return _made(found, stage and stage.strip(), _seconds(found["eta"]))
+        return _valid_progress(found, stage and stage.strip(), _seconds(found["eta"]))
     line = line[match.end() :] if (match := _LOGGED.match(line)) else line
     stage, rest = _label(line)
     shapes = [*_SHAPES, *([_TAGGED] if stage else [])]
@@ -116,7 +116,7 @@ def of_line(line: str) -> Progress | None:
         *(shape.match(rest) for shape in shapes),
         *(shape.search(rest) for shape in (*_NAMED, *_ANYWHERE)),
     ]:
-        if found is not None and (made := _made(found, stage, _eta(rest))) is not None:
+        if found is not None and (made := _valid_progress(found, stage, _eta(rest))) is not None:
             return made
     return None
 
@@ -129,7 +129,7 @@ def _label(line: str) -> tuple[str | None, str]:
     return stage, line
 
 
-def _made(found: re.Match[str], stage: str | None, eta: float | None) -> Progress | None:
+def _valid_progress(found: re.Match[str], stage: str | None, eta: float | None) -> Progress | None:
     """None for impossible numbers: more than all, or a total of 0."""
     groups = found.groupdict()
     if groups.get("done") and groups.get("total"):

@@ -20,8 +20,8 @@ from gravscope.base.stamp import STAMP
 from gravscope.linux import files
 from gravscope.records import clock
 from gravscope.records.folder import JobsFolder, hint_about
-from gravscope.records.ids import is_id, name_of, order_of
-from gravscope.records.legacy import convert, is_older
+from gravscope.records.ids import is_id, name_of, sort_key
+from gravscope.records.legacy import convert, is_legacy
 from gravscope.records.model import JobRecord
 from gravscope.records.parts import Cancel, CancelRequest
 from gravscope.records.spec import SCHEMA_VERSION
@@ -31,7 +31,7 @@ _ZONES = timedelta(hours=26)
 _MOVE_IT = "move it out of the folder to be rid of this line"
 
 
-def _earliest_rival(stamp: str) -> str:
+def _earliest_candidate(stamp: str) -> str:
     """The earliest local time in the id of a job that may have been started after one at `stamp`."""
     try:
         return f"{datetime.strptime(stamp, STAMP) - _ZONES:{STAMP}}"
@@ -44,7 +44,7 @@ class Store(JobsFolder):
 
     def ids(self) -> list[str]:
         """Every id that has a record, newest first."""
-        return sorted((name[:-5] for name in self._names() if name.endswith(".json")), key=order_of, reverse=True)
+        return sorted((name[:-5] for name in self._names() if name.endswith(".json")), key=sort_key, reverse=True)
 
     def latest(self, count: int) -> list[str]:
         """The ids of all jobs that may be live, then the newest of the others, in all `count` or more.
@@ -54,9 +54,9 @@ class Store(JobsFolder):
         names = self._names()
         locked = {name[:-5] for name in names if name.endswith(".lock")}
         ids = [name[:-5] for name in names if name.endswith(".json")]
-        live = sorted((job_id for job_id in ids if job_id in locked), key=order_of, reverse=True)
+        live = sorted((job_id for job_id in ids if job_id in locked), key=sort_key, reverse=True)
         others = (job_id for job_id in ids if job_id not in locked)
-        return live + heapq.nlargest(max(0, count - len(live)), others, key=order_of)
+        return live + heapq.nlargest(max(0, count - len(live)), others, key=sort_key)
 
     def _names(self) -> list[str]:
         try:
@@ -67,8 +67,7 @@ class Store(JobsFolder):
             raise StoreError(f"{self.jobs_dir}: {error.strerror}", hint_about(error)) from None
 
     def locate(self, wanted: str) -> tuple[Store, str]:
-        """The store and the id for `wanted`, which is either what `find` takes or the path of a record in any
-        folder."""
+        """The store and the id for `wanted`: what `find` takes, or the path of a record in any folder."""
         if "/" in wanted or wanted.endswith(".json"):
             # These two functions never raise, whatever the path is; the methods of Path do.
             path = Path(os.path.realpath(wanted))
@@ -111,17 +110,17 @@ class Store(JobsFolder):
         the clock was set back, or where cron and the shell have different time zones. So every record that may be the
         newest is read.
         """
-        since = _earliest_rival(order_of(ids[0])[0])
-        rivals = [job_id for job_id in ids if order_of(job_id)[0] >= since]
-        return max(rivals, key=self.began) if len(rivals) > 1 else ids[0]
+        since = _earliest_candidate(sort_key(ids[0])[0])
+        candidates = [job_id for job_id in ids if sort_key(job_id)[0] >= since]
+        return max(candidates, key=self.start_time) if len(candidates) > 1 else ids[0]
 
-    def began(self, job_id: str) -> float:
+    def start_time(self, job_id: str) -> float:
         try:
-            return clock.began(self.read(job_id, anyone=True)) or 0.0
+            return clock.start_time(self.read(job_id, anyone=True)) or 0.0
         except GravscopeError:
             pass
         try:  # an unreadable record is not skipped for an older job: it is an error when it is asked for
-            return datetime.strptime(order_of(job_id)[0], STAMP).timestamp()
+            return datetime.strptime(sort_key(job_id)[0], STAMP).timestamp()
         except (ValueError, OverflowError):
             return 0.0
 
@@ -168,7 +167,7 @@ def read_record(path: Path, *, anyone: bool = False) -> JobRecord:
     """The record in file `path`, which may be one of the older dispatcher. `anyone` is as in `Store.read`."""
     try:
         text = msgspec.json.decode(files.read_whole(str(path), anyone=anyone))
-        if is_older(text):
+        if is_legacy(text):
             return convert(text, path)
         schema = text.get("schema", SCHEMA_VERSION) if isinstance(text, dict) else None
         if type(schema) is int and schema > SCHEMA_VERSION:
@@ -185,7 +184,7 @@ def read_record(path: Path, *, anyone: bool = False) -> JobRecord:
         raise StoreError(f"{path}: not a record: {error}", _MOVE_IT) from None
 
 
-def each_readable(store: Store, ids: list[str]) -> Iterator[JobRecord | GravscopeError]:
+def read_each(store: Store, ids: list[str]) -> Iterator[JobRecord | GravscopeError]:
     """Every record of `ids`, or the error in its place, so that one bad record never hides the others."""
     for job_id in ids:
         try:

@@ -42,12 +42,12 @@ def read_env_file(path: Path) -> dict[str, str]:
         for word in words[1:] if words[:1] == ["export"] else words:
             name, equals, value = word.partition("=")
             if not equals or not VARIABLE.fullmatch(name):
-                raise UsageError(f"--env-file: {path}:{number}: {name_alone(word)} is not NAME=VALUE")
+                raise UsageError(f"--env-file: {path}:{number}: {redacted_pair(word)} is not NAME=VALUE")
             found[name] = value
     return found
 
 
-def name_alone(pair: str) -> str:
+def redacted_pair(pair: str) -> str:
     """The wrong text as a message may show it. The part after the equals sign may be a secret, and so may all of it."""
     name, equals, _ = pair.partition("=")
     if len(name) > LONGEST_MISTAKE or not (equals or VARIABLE.fullmatch(name)):

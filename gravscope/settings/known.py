@@ -53,76 +53,76 @@ class Kind(Immutable):
     from_text: Callable[[str], object] = str
 
 
-def check_memory(size: Size | None, said: str) -> None:
+def check_memory(size: Size | None, label: str) -> None:
     """Raises UsageError for a memory limit that is too small for any program."""
     if isinstance(size, int) and size < LEAST_MEMORY:
-        raise UsageError(f"{said}: {size} bytes is too little for any program", f"give at least {LEAST_MEMORY >> 20}M")
+        raise UsageError(f"{label}: {size} bytes is too little for any program", f"give at least {LEAST_MEMORY >> 20}M")
 
 
-def parse_timeout(text: str, said: str) -> float | None:
+def parse_timeout(text: str, label: str) -> float | None:
     """The seconds after which a job is ended; None for no limit. Raises UsageError for anything else."""
-    seconds = parse_duration(text, said)
+    seconds = parse_duration(text, label)
     if seconds == 0:
-        raise UsageError(f"{said}: 0 leaves no time to run", "write infinity, or leave it away, for none")
+        raise UsageError(f"{label}: 0 leaves no time to run", "write infinity, or leave it away, for none")
     return seconds
 
 
 def _text(parse: Callable[[str, str], object]) -> Callable[..., Value]:
     """A check that only tests whether `parse` accepts the text, and returns the text unchanged."""
 
-    def check(given: Value, said: str) -> Value:
-        parse(str(given), said)
+    def check(given: Value, label: str) -> Value:
+        parse(str(given), label)
         return str(given)
 
     return check
 
 
-def _quota(text: str, said: str) -> None:
+def _quota(text: str, label: str) -> None:
     if text != INFINITY:
-        parse_percent(text, said)
+        parse_percent(text, label)
 
 
-def _weight(given: int, said: str) -> int:
-    return parse_weight(str(given), said)
+def _weight(given: int, label: str) -> int:
+    return parse_weight(str(given), label)
 
 
-def _size(text: str, said: str) -> Size:
-    return parse_size(text, total_memory(), said)
+def _size(text: str, label: str) -> Size:
+    return parse_size(text, total_memory(), label)
 
 
-def _folder(given: str, said: str) -> str:
+def _folder(given: str, label: str) -> str:
     if not given or "\0" in given:
-        raise UsageError(f"{said}: {given!r} is no folder's name")
+        raise UsageError(f"{label}: {given!r} is no folder's name")
     return given
 
 
-def _variable(given: str | int, said: str) -> str:
+def _variable(given: str | int, label: str) -> str:
     """Numbers are taken as written: OMP_NUM_THREADS = 2 is meant so."""
     try:
         if b"\0" in os.fsencode(str(given)):
-            raise UsageError(f"{said}: a variable cannot hold a NUL byte")
+            raise UsageError(f"{label}: a variable cannot hold a NUL byte")
     except UnicodeEncodeError:
-        raise UsageError(f"{said}: this locale's encoding does not have such text", "set LC_ALL=C.UTF-8") from None
+        raise UsageError(f"{label}: this locale's encoding does not have such text", "set LC_ALL=C.UTF-8") from None
     return str(given)
 
 
-def _webhook(given: str, said: str) -> str:
+def _webhook(given: str, label: str) -> str:
     """The address is a secret and appears in no message."""
     if re.fullmatch(r"https?://[A-Za-z0-9._:\[\]-]+(?:[/?#][!-~]*)?", given, re.ASCII) is None:
-        raise UsageError(f"{said}: is no address of the web", "write it as https://HOST/PATH")
+        raise UsageError(f"{label}: is no address of the web", "write it as https://HOST/PATH")
     return given
 
 
-def _program(given: str, said: str) -> str:
+def _program(given: str, label: str) -> str:
     if not given.strip() or "\0" in given:
-        raise UsageError(f"{said}: {given!r} is no command")
+        raise UsageError(f"{label}: {given!r} is no command")
     return given
 
 
 def _choice(*words: str) -> Kind:
-    def check(given: str, said: str) -> str:
+    def check(given: str, label: str) -> str:
         if given not in words:
-            raise UsageError(f"{said}: {given!r} is not {_either(words)}", nearest(given, words))
+            raise UsageError(f"{label}: {given!r} is not {_either(words)}", nearest(given, words))
         return given
 
     return Kind((str,), _either(words), check)
@@ -138,14 +138,14 @@ def _number(text: str) -> object:
 
 
 FOLDER = Kind((str,), "a folder's name", _folder)
-MEMORY = Kind((str, int), 'a size ("6G")', _text(lambda text, said: check_memory(_size(text, said), said)))
+MEMORY = Kind((str, int), 'a size ("6G")', _text(lambda text, label: check_memory(_size(text, label), label)))
 SIZE = Kind((str, int), 'a size ("6G")', _text(_size))
 PERCENT = Kind((str,), 'a percentage ("150%")', _text(_quota))
 WEIGHT = Kind((int,), "an integer", _weight, _number)
 TASKS = Kind((str, int), "a number of tasks", _text(parse_tasks))
 DURATION = Kind((str, int, float), 'a duration ("90s")', _text(parse_duration))
 TIMEOUT = Kind((str, int, float), 'a duration ("2h")', _text(parse_timeout))
-SWITCH = Kind((bool,), "true or false", lambda given, said: bool(given), lambda text: _WORDS.get(text.lower(), text))
+SWITCH = Kind((bool,), "true or false", lambda given, label: bool(given), lambda text: _WORDS.get(text.lower(), text))
 WEBHOOK = Kind((str,), "an address (https://…)", _webhook)
 PROGRAM = Kind((str,), "a shell command", _program)
 # In a table of these, each variable is a setting of its own, so that a stronger layer can change a single one.

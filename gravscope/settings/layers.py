@@ -16,7 +16,7 @@ from pathlib import Path
 from gravscope.base.errors import UsageError
 from gravscope.base.immutable import Immutable
 from gravscope.settings.known import SETTINGS, VARIABLES, Kind, Value, nearest, variable_of
-from gravscope.settings.tomlfile import dotted, place
+from gravscope.settings.tomlfile import dotted, location
 
 # The table with the settings per job, and the characters of a job name or a pattern of names.
 JOBS = "jobs"
@@ -54,8 +54,7 @@ class Layer(Immutable):
 
 
 def environment(environ: Mapping[str, str]) -> Layer:
-    """The environment as a layer. An empty variable counts as unset; variables of a job (GRAVSCOPE_NAME …) are
-    ignored."""
+    """The environment as a layer. Empty variables count as unset; those of a job (GRAVSCOPE_NAME …) do not count."""
     names = {key: variable_of(key) for key in SETTINGS}
     return Layer({key: environ[name] for key, name in names.items() if name and environ.get(name)})
 
@@ -71,7 +70,7 @@ def resolve(layers: Iterable[Layer], job: str | None = None) -> dict[str, Found]
     by_name: dict[str, Found] = {}
     last: dict[str, Found] = {}
     for layer in layers:
-        (last if layer.file is None else general).update(_top(layer))
+        (last if layer.file is None else general).update(_for_all_jobs(layer))
         for pattern, values in job_tables(layer).items():
             if job is not None and fnmatchcase(job, pattern):
                 (by_pattern if is_pattern(pattern) else by_name).update(values)
@@ -88,7 +87,7 @@ def folders(layers: Iterable[Layer]) -> dict[str, Found]:
     """
     found: dict[str, Found] = {}
     for layer in layers:
-        found.update(_top(layer, FOLDERS))
+        found.update(_for_all_jobs(layer, FOLDERS))
     return found
 
 
@@ -97,14 +96,14 @@ def job_tables(layer: Layer) -> dict[str, dict[str, Found]]:
     names, which are more specific."""
     tables = layer.values.get(JOBS, {})
     if not isinstance(tables, dict):
-        raise _wrong(layer, (JOBS,), f"{JOBS} must be a table, not {_type_of(tables)}", "write [jobs.NAME]")
+        raise _error(layer, (JOBS,), f"{JOBS} must be a table, not {_type_of(tables)}", "write [jobs.NAME]")
     found = {}
     for name in sorted(tables, key=lambda name: not is_pattern(name)):
         keys = (JOBS, name)
         if _PATTERN.fullmatch(name) is None:
-            raise _wrong(layer, keys, f"{dotted(keys)}: no job can have this name", "take A-Z a-z 0-9 . _ -, or * ? []")
+            raise _error(layer, keys, f"{dotted(keys)}: no job can have this name", "take A-Z a-z 0-9 . _ -, or * ? []")
         if not isinstance(tables[name], dict):
-            raise _wrong(layer, keys, f"{dotted(keys)} must be a table, not {_type_of(tables[name])}")
+            raise _error(layer, keys, f"{dotted(keys)} must be a table, not {_type_of(tables[name])}")
         found[name] = dict(_read(layer, tables[name], keys))
     return found
 
@@ -132,7 +131,7 @@ def _built_in() -> Iterator[tuple[str, Found]]:
             yield key, Found(setting.default, Source())
 
 
-def _top(layer: Layer, only: Collection[str] = SETTINGS) -> Iterator[tuple[str, Found]]:
+def _for_all_jobs(layer: Layer, only: Collection[str] = SETTINGS) -> Iterator[tuple[str, Found]]:
     """The settings for all jobs."""
     if layer.file is not None:
         yield from _read(layer, {key: value for key, value in layer.values.items() if key != JOBS}, (), only=only)
@@ -154,9 +153,9 @@ def _read(
         elif key not in SETTINGS:
             known = _known(at)
             hint = nearest(key, known) or f"known are {', '.join(sorted(known))}"
-            raise _wrong(layer, keys, f"unknown setting {dotted(keys)}", hint)
+            raise _error(layer, keys, f"unknown setting {dotted(keys)}", hint)
         elif at[:1] == (JOBS,) and not SETTINGS[key].per_job:
-            raise _wrong(layer, keys, f"{dotted(keys)}: jobs cannot differ in this", "set it above all tables")
+            raise _error(layer, keys, f"{dotted(keys)}: jobs cannot differ in this", "set it above all tables")
         elif key in only:
             yield from _values(layer, key, value, keys)
 
@@ -168,10 +167,10 @@ def _values(layer: Layer, key: str, value: object, keys: Keys) -> Iterator[tuple
         yield key, _found(layer, kind, value, keys)
         return
     if not isinstance(value, dict):
-        raise _wrong(layer, keys, f"{dotted(keys)} must be a table, not {_type_of(value)}", f"write [{dotted(keys)}]")
+        raise _error(layer, keys, f"{dotted(keys)} must be a table, not {_type_of(value)}", f"write [{dotted(keys)}]")
     for name, text in value.items():
         if not (name.isascii() and name.isidentifier()):
-            raise _wrong(layer, (*keys, name), f"{dotted((*keys, name))}: no variable can have this name")
+            raise _error(layer, (*keys, name), f"{dotted((*keys, name))}: no variable can have this name")
         yield f"{key}.{name}", _found(layer, kind, text, (*keys, name))
 
 
@@ -179,14 +178,14 @@ def _found(layer: Layer, kind: Kind, value: object, keys: Keys) -> Found:
     try:
         return Found(_checked(kind, value, dotted(keys)), Source(layer.file, dotted((*layer.within, *keys[:-1]))))
     except UsageError as error:
-        raise _wrong(layer, keys, error.message, error.hint) from None
+        raise _error(layer, keys, error.message, error.hint) from None
 
 
-def _checked(kind: Kind, value: object, said: str) -> Value:
+def _checked(kind: Kind, value: object, label: str) -> Value:
     # In Python, True is an int; in TOML it is not.
     if not isinstance(value, kind.types) or (isinstance(value, bool) and bool not in kind.types):
-        raise UsageError(f"{said} must be {kind.words}, not {_type_of(value)}")
-    return kind.check(value, said)
+        raise UsageError(f"{label} must be {kind.words}, not {_type_of(value)}")
+    return kind.check(value, label)
 
 
 def _type_of(value: object) -> str:
@@ -200,7 +199,7 @@ def _known(at: Keys) -> list[str]:
     return [*SETTINGS, JOBS]
 
 
-def _wrong(layer: Layer, keys: Keys, complaint: str, hint: str | None = None) -> UsageError:
+def _error(layer: Layer, keys: Keys, complaint: str, hint: str | None = None) -> UsageError:
     """The error for the value under `keys` in a layer's file."""
-    where = place(layer.file, (*layer.within, *keys)) if layer.file is not None else "environment"
+    where = location(layer.file, (*layer.within, *keys)) if layer.file is not None else "environment"
     return UsageError(f"{where}: {complaint}", hint)

@@ -23,8 +23,7 @@ _TABLE = ("tool", "gravscope")
 
 
 class Project(Immutable):
-    """The folders of records and logs, and the layers of settings, the weakest first. Outside of any project `root` is
-    None."""
+    """The folders of records and logs, and the layers of settings, the weakest first. No project: `root` is None."""
 
     jobs_dir: Path
     log_dir: Path
@@ -56,8 +55,8 @@ def find_project(cwd: Path, environ: Mapping[str, str]) -> Project:
     given = {key: str(found.value) for key, found in folders(layers).items()}
     base = root if root is not None else _state_home(environ) / "gravscope"
     return Project(
-        jobs_dir=(base / _at_home(given.get("jobs_dir") or _default("jobs", root))).absolute(),
-        log_dir=(base / _at_home(given.get("log_dir") or _default("logs", root))).absolute(),
+        jobs_dir=(base / _expand_home(given.get("jobs_dir") or _default("jobs", root))).absolute(),
+        log_dir=(base / _expand_home(given.get("log_dir") or _default("logs", root))).absolute(),
         root=root,
         layers=layers,
     )
@@ -70,7 +69,7 @@ def _default(what: str, root: Path | None) -> str:
 def _state_home(environ: Mapping[str, str]) -> Path:
     """XDG base directory specification: if unset, empty or relative, ~/.local/state is used."""
     given = Path(environ.get("XDG_STATE_HOME") or "")
-    return given if given.is_absolute() else _at_home("~/.local/state")
+    return given if given.is_absolute() else _expand_home("~/.local/state")
 
 
 def _users_settings(environ: Mapping[str, str]) -> list[Layer]:
@@ -83,7 +82,7 @@ def _users_settings(environ: Mapping[str, str]) -> list[Layer]:
     return [Layer(read_toml(file), file)] if _is_file(file) else []
 
 
-def _at_home(path: str) -> Path:
+def _expand_home(path: str) -> Path:
     try:
         if b"\0" in os.fsencode(path):
             raise UsageError(f"{path!r}: a folder's name cannot hold a NUL byte")
@@ -107,7 +106,7 @@ def _nearest_settings(cwd: Path) -> tuple[Path | None, list[Layer]]:
 
 def _shared_settings(file: Path) -> list[Layer]:
     """The settings in a pyproject.toml. A file that does not mention gravscope at all is not checked for mistakes."""
-    if not _is_file(file) or not _names_us(file):
+    if not _is_file(file) or not _mentions_gravscope(file):
         return []
     tool = read_toml(file).get(_TABLE[0])
     table = tool.get(_TABLE[1]) if isinstance(tool, dict) else None
@@ -118,7 +117,7 @@ def _shared_settings(file: Path) -> list[Layer]:
     return [Layer(table, file, _TABLE)]
 
 
-def _names_us(file: Path) -> bool:
+def _mentions_gravscope(file: Path) -> bool:
     try:
         return _TABLE[1].encode() in file.read_bytes()
     except OSError:

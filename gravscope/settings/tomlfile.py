@@ -36,7 +36,7 @@ def dotted(keys: Sequence[str]) -> str:
     return ".".join(key if _BARE.fullmatch(key) else '"' + _ESCAPED.sub(r"\\\1", key) + '"' for key in keys)
 
 
-def place(path: Path, keys: Sequence[str]) -> str:
+def location(path: Path, keys: Sequence[str]) -> str:
     """FILE:LINE of the value under `keys`; only FILE if the line is not known."""
     try:
         number = line_of(path.read_text(encoding="utf-8"), keys)

@@ -29,7 +29,7 @@ def finish(request: Request, recorder: Recorder, watch: Watch) -> None:
         evidence.cancel_reached = wish.reached or watch.killing
         evidence.cancel_answered = wish.answered or watch.killing
         if STOP_UNIT in wish.steps:
-            evidence.stopped = None  # the stop was ours
+            evidence.stopped_by = None  # the stop was ours
         recorder.update(cancel=wish.record)
     outcome = decide(evidence)
     recorder.update(
@@ -81,12 +81,12 @@ def _gather(request: Request, watch: Watch, now: float) -> tuple[Evidence, dict[
         exit_code=code,
         signal=signal,
         timed_out=request.timeout if watch.timed_out else None,
-        stopped=why_stopped(watch.stopped_by, in_unit=request.unit is not None) if watch.stopped_by else None,
+        stopped_by=why_stopped(watch.stopped_by, in_unit=request.unit is not None) if watch.stopped_by else None,
         watch_kill=watch.watch_kill,
         oom_kills=oom_kills or 0,
-        oom_whole=request.oom_policy == "kill",
+        oom_group=request.oom_policy == "kill",
         oom_own=watch.notice.oom.own,
-        oom_above=watch.notice.oom.above,
+        oom_ancestor=watch.notice.oom.above,
         peak_memory=peak,
         limit_peak=place.limit_peak(),
         mem_max=request.mem_max,

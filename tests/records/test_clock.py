@@ -30,15 +30,15 @@ def test_a_job_of_this_boot_is_dated_by_the_kernel(name: str) -> None:
     ticks = round((time.clock_gettime(time.CLOCK_BOOTTIME) - 0.5) * proc.TICKS)
     record = record_of(boot_id=proc.boot_id(), **{name: ticks})
     assert clock.age(record) == pytest.approx(0.5, abs=LOOSE)
-    assert clock.began(record) == pytest.approx(time.time(), abs=LOOSE)
+    assert clock.start_time(record) == pytest.approx(time.time(), abs=LOOSE)
 
 
 @pytest.mark.parametrize("fields", [{}, {"boot_id": "another", "start_ticks": 1}, {"boot_id": proc.boot_id()}])
 def test_any_other_is_dated_by_its_own_time(fields: dict[str, Any]) -> None:
     """The time of its start counts, or the time when it was asked for, with the UTC offset in the record."""
     asked = datetime(2025, 1, 1, 3, tzinfo=UTC).timestamp()
-    assert clock.began(record_of(**fields)) == asked
-    assert clock.began(record_of(**fields, started="2025-01-01T12:00:01+09:00")) == asked + 1
+    assert clock.start_time(record_of(**fields)) == asked
+    assert clock.start_time(record_of(**fields, started="2025-01-01T12:00:01+09:00")) == asked + 1
 
 
 def test_an_age_is_never_negative() -> None:
@@ -52,5 +52,5 @@ def test_an_age_is_never_negative() -> None:
 def test_any_time_of_a_record_can_be_told(moment: datetime) -> None:
     """Times of any zone and year, also those that cannot be converted to local time."""
     record = record_of(schema=0, created=moment.isoformat())
-    assert clock.began(record) == pytest.approx(moment.timestamp())
+    assert clock.start_time(record) == pytest.approx(moment.timestamp())
     assert (clock.age(record) or 0) >= 0

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from gravscope.records.fields import OLDER_DISPATCHER
+from gravscope.records.fields import LEGACY_SCHEMA
 from gravscope.records.store import Store, read_record
 from tests.support import Gravscope
 
@@ -81,7 +81,7 @@ def test_a_record_of_the_older_dispatcher_is_read(name: str, told: dict[str, obj
     """Its fields are converted; it says what it always said, and that nobody knows how the job ended."""
     record = read_record(DATA / name)
     assert {field: getattr(record, field) for field in told} == told
-    assert (record.schema, record.state, record.pid) == (OLDER_DISPATCHER, "lost", 23456)
+    assert (record.schema, record.state, record.pid) == (LEGACY_SCHEMA, "lost", 23456)
     assert (record.exit_code, record.ended) == (None, None)
 
 
@@ -90,7 +90,7 @@ def test_frozen_records_are_jobs_like_any_other(gravscope: Gravscope) -> None:
     gravscope.jobs_dir.mkdir(mode=0o700)
     for name in FROZEN:
         record = read_record(DATA / name)
-        job = name.removesuffix(".json") if record.schema == OLDER_DISPATCHER else record.id
+        job = name.removesuffix(".json") if record.schema == LEGACY_SCHEMA else record.id
         shutil.copy(DATA / name, gravscope.jobs_dir / f"{job}.json")
     before = {path.name: path.read_bytes() for path in gravscope.jobs_dir.iterdir()}
     store = Store(gravscope.jobs_dir)

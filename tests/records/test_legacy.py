@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from gravscope.linux import cgroup, proc
 from gravscope.records import legacy
-from gravscope.records.fields import OLDER_DISPATCHER
-from gravscope.records.legacy import TOLERANCE, convert, is_older, parse_started
+from gravscope.records.fields import LEGACY_SCHEMA
+from gravscope.records.legacy import TOLERANCE, convert, is_legacy, parse_started
 from gravscope.records.model import JobRecord
 
 PATH = Path("/jobs/fit_20260101_120000.json")
@@ -109,8 +109,7 @@ def test_a_start_in_the_hour_that_is_repeated(
 
 @pytest.mark.parametrize("off", [-86400.0, -2 * TOLERANCE, 2 * TOLERANCE, 86400.0])
 def test_another_process_of_the_same_pid_is_not_it(process: subprocess.Popen[str], began: float, off: float) -> None:
-    """Trap 41: a process with the same pid but another start time is another process; the record is lost, and says
-    so."""
+    """Trap 41: the same pid with another start time is another process; the record is lost, and says so."""
     record = convert({**FULL, "pid": process.pid, "started": began + off}, PATH)
     assert (record.state, record.start_ticks, record.boot_id) == ("lost", None, None)
     assert record.reason == (
@@ -146,7 +145,7 @@ def test_without_a_start_nothing_is_proven(process: subprocess.Popen[str], start
 def test_every_field_is_taken_over() -> None:
     """Its fields become ours: a text is a shell command, K=V words become variables, a unit means a scope."""
     assert convert(FULL, PATH) == JobRecord(  # noqa: S604 (a field of that name)
-        schema=OLDER_DISPATCHER,
+        schema=LEGACY_SCHEMA,
         id="fit_20260101_120000",
         name="fit",
         state="lost",
@@ -188,7 +187,7 @@ def test_a_pid_that_is_none_is_nobody(pid: object) -> None:
 )  # fmt: skip
 def test_which_records_are_the_older_ones(text: object, older_one: bool) -> None:
     """A record is one if it has a pid and a command, and no schema."""
-    assert is_older(text) is older_one
+    assert is_legacy(text) is older_one
 
 
 @pytest.mark.parametrize("text", ["0001-01-01", "00010101_000000", "9999-12-31 23:59:59", "9999-12-31T23:59:59-12:00"])

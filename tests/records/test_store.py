@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from gravscope.base.errors import GravscopeError, NoSuchJobError, StoreError, UsageError
 from gravscope.records.folder import make_private_folder
-from gravscope.records.ids import check_name, name_of, order_of
+from gravscope.records.ids import check_name, name_of, sort_key
 from gravscope.records.model import JobRecord
 from gravscope.records.parts import Cancel, CancelRequest, CancelStep
-from gravscope.records.store import Store, each_readable, read_record
+from gravscope.records.store import Store, read_each, read_record
 from tests.support import locked_ids
 
 STAMP = "20260101_120000"
@@ -101,7 +101,7 @@ def test_no_folder_means_no_jobs(store: Store) -> None:
 )
 def test_the_parts_of_an_id(job_id: str, name: str, order: tuple[str, int]) -> None:
     """The name, the time and the number; if the text is not an id, all of it is the name."""
-    assert (name_of(job_id), order_of(job_id)) == (name, order)
+    assert (name_of(job_id), sort_key(job_id)) == (name, order)
 
 
 NAMES = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}", fullmatch=True)
@@ -113,7 +113,7 @@ def test_an_id_gives_back_its_name(name: str, now: datetime, count: int) -> None
     assert check_name(name) == name
     stem = f"{name}_{now:%Y%m%d_%H%M%S}"
     assert name_of(stem) == name_of(f"{stem}_{count}") == name
-    assert order_of(f"{stem}_{count}") > order_of(stem)
+    assert sort_key(f"{stem}_{count}") > sort_key(stem)
 
 
 @pytest.mark.parametrize(
@@ -303,9 +303,9 @@ def test_one_bad_record_hides_no_other(store: Store) -> None:
     store.record_path(ids[4]).write_text(json.dumps(later))
     store.record_path(ids[5]).unlink()
     os.mkfifo(store.record_path(ids[5]))
-    found = list(each_readable(store, store.ids()))
+    found = list(read_each(store, store.ids()))
     assert [one.id if isinstance(one, JobRecord) else type(one) for one in found] == [ids[6], *[StoreError] * 5, ids[0]]
-    gone = list(each_readable(store, ["gone", ids[0]]))
+    gone = list(read_each(store, ["gone", ids[0]]))
     assert isinstance(gone[0], NoSuchJobError)
     assert isinstance(gone[1], JobRecord)
 
@@ -321,7 +321,7 @@ def test_a_record_of_another_user_is_an_error_in_its_place(store: Store, monkeyp
         return real(path, *rest)
 
     monkeypatch.setattr(os, "open", open_)
-    error, record = each_readable(store, store.ids())
+    error, record = read_each(store, store.ids())
     assert isinstance(error, GravscopeError)
     assert str(error).startswith(f"{store.record_path('b_20260102_000000')}: Permission denied; is it yours? else set ")
     assert isinstance(record, JobRecord)

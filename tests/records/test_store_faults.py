@@ -125,8 +125,7 @@ def told(folder: Path) -> list[str]:
 
 
 def test_a_folder_that_others_can_write_to_is_told(tmp_path: Path) -> None:
-    """One line for a folder from which others could remove files; none for a folder with the sticky bit or one of
-    ours."""
+    """One line for a folder from which others could remove files; none with the sticky bit or if it is ours."""
     tmp_path.chmod(0o777)
     assert told(tmp_path) == [
         f"others can take this job's files out of {tmp_path}; to stop that, type: chmod go-w {tmp_path}"

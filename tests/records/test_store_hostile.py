@@ -175,8 +175,7 @@ def test_what_is_no_record(inside: Inside, kind: str) -> None:
      {"effective": {"mem_high": 2**70}}, {"memory_events": {"oom": -1}}, {"started": "0001-01-01T00:00:00+14:00"}],
 )  # fmt: skip
 def test_values_that_no_job_has(inside: Inside, fields: dict[str, object]) -> None:
-    """Impossible values of the right type: pid 1, a status of nine bits, a foreign unit. The message names the
-    field."""
+    """Impossible values of the right type (pid 1, status of nine bits, foreign unit): the message names the field."""
     put(inside, BAD, record(BAD, state="running", **fields))
     for words in (("show", BAD), ("cancel", BAD)):
         done = inside(*words)
@@ -190,8 +189,7 @@ def test_values_that_no_job_has(inside: Inside, fields: dict[str, object]) -> No
 def test_a_process_that_is_not_proven_is_not_signalled(
     victim: dict[str, int], inside: Inside, fields: dict[str, object]
 ) -> None:
-    """Trap 41: a live pid with another boot id or start time is not the job's: the job is lost, and no signal is
-    sent."""
+    """Trap 41: a live pid with another boot id or start time gets no signal, and the job is lost."""
     put(inside, BAD, record(BAD, **{**victim, "state": "running", "ended": None, "cancel": None, **fields}))
     done = inside("cancel", BAD)
     assert done.status == 0

@@ -118,20 +118,19 @@ def test_whoever_inherits_the_lock_is_in_charge(store: Store, spawn: Callable[..
     assert hear(child) == "up"
     os.close(reservation.lock_fd)
     assert store.in_charge(reservation.job_id)
-    with store.charge(reservation.job_id, patience=0) as ours:
+    with store.take_charge(reservation.job_id, patience=0) as ours:
         assert not ours
     child.kill()
     child.wait()
     assert not store.in_charge(reservation.job_id)
-    with store.charge(reservation.job_id) as ours:
+    with store.take_charge(reservation.job_id) as ours:
         assert ours
 
 
 def test_a_child_that_was_not_given_the_lock_does_not_hold_it(
     store: Store, spawn: Callable[..., subprocess.Popen[str]]
 ) -> None:
-    """Only a child that is given the descriptor inherits the lock: a job's own processes never keep its record
-    locked."""
+    """Only a child that is given the descriptor inherits the lock; a job's own processes never hold it."""
     reservation = store.reserve("fit", STAMP)
     child = spawn("print('up', flush=True); input()")
     assert hear(child) == "up"
@@ -173,12 +172,12 @@ def test_who_settles_is_never_taken_for_who_is_in_charge(
 
 def test_taking_charge_is_for_one_at_a_time(store: Store) -> None:
     """While one settles a job, a second one is refused, and nobody takes the first one for the job's supervisor."""
-    with store.charge("a") as ours:
+    with store.take_charge("a") as ours:
         assert ours
-        with store.charge("a", patience=0) as second:
+        with store.take_charge("a", patience=0) as second:
             assert not second
         assert not store.in_charge("a")
-    with store.charge("a", patience=0) as ours:
+    with store.take_charge("a", patience=0) as ours:
         assert ours
     assert not store.in_charge("a")
 
@@ -189,7 +188,7 @@ def test_looking_keeps_nobody_from_taking_charge(store: Store) -> None:
     with store.lock_path("a").open() as somebody_asking:
         assert files.try_lock(somebody_asking.fileno(), shared=True)
         assert not store.in_charge("a")
-    with store.charge("a", patience=0) as ours:
+    with store.take_charge("a", patience=0) as ours:
         assert ours
 
 
@@ -198,7 +197,7 @@ def test_a_link_in_place_of_a_lock_is_not_followed(store: Store, tmp_path: Path)
     store.lock_path("a").symlink_to(tmp_path / "victim")
     (store.jobs_dir / ".a.cancelling").symlink_to(tmp_path / "victim")
     assert not store.in_charge("a")
-    with store.charge("a", patience=0) as ours:
+    with store.take_charge("a", patience=0) as ours:
         assert not ours
     with pytest.raises(StoreError), store.cancelling("a"):
         pass

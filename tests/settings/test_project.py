@@ -116,8 +116,7 @@ def test_the_users_file_is_the_stronger_one(
 
 
 def test_a_relative_folder_of_the_users_is_each_projects_own(deep: Path, tmp_path: Path, state: dict[str, str]) -> None:
-    """So a name never means a job of another project. With ~ or an absolute path, the jobs of all projects are
-    together."""
+    """So a name never means a job of another project. With ~ or an absolute path, all projects share it."""
     users = tmp_path / "home/.config/gravscope/config.toml"
     users.parent.mkdir(parents=True)
     users.write_text('jobs_dir = ".jobs"\nlog_dir = "~/logs"\n')

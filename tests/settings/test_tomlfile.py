@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gravscope.base.errors import UsageError
-from gravscope.settings.tomlfile import dotted, line_of, place, read_toml
+from gravscope.settings.tomlfile import dotted, line_of, location, read_toml
 
 TEXT = """\
 # mem_high = 1
@@ -99,9 +99,9 @@ def test_a_place_is_a_file_and_a_line(tmp_path: Path) -> None:
     """FILE:LINE, or only the file if there is no such line or the file is gone."""
     path = tmp_path / "x.toml"
     path.write_text("a = 1\nb = 2\n")
-    assert (place(path, ["b"]), place(path, ["c"])) == (f"{path}:2", str(path))
+    assert (location(path, ["b"]), location(path, ["c"])) == (f"{path}:2", str(path))
     path.unlink()
-    assert place(path, ["b"]) == str(path)
+    assert location(path, ["b"]) == str(path)
 
 
 @pytest.mark.parametrize("data", [b"a = \n", b"a = 1\na = 2\n", b'a = "\xff"\n', b"\0", b"a = " + b"9" * 5000, None])

@@ -12,13 +12,13 @@ import msgspec
 
 from gravscope.actions.control.cancel import requester
 from gravscope.actions.look.owner import refuse_foreign
-from gravscope.actions.look.settle import job_folder, now, settled, supervisor_of
+from gravscope.actions.look.settle import job_cgroup, now, settled, supervisor_of
 from gravscope.actions.look.status import memory_now
 from gravscope.base.errors import RefusedError, StoreError, UnsupportedError, UsageError
 from gravscope.base.quantity import format_size
 from gravscope.launchers.choose import refuse_undelegated
 from gravscope.linux import cgroup, files, proc
-from gravscope.records.fields import OLDER_DISPATCHER
+from gravscope.records.fields import LEGACY_SCHEMA
 from gravscope.records.model import JobRecord
 from gravscope.records.parts import LimitChange
 from gravscope.records.spec import Limits
@@ -26,7 +26,7 @@ from gravscope.records.store import Store
 from gravscope.systemd import bus, commands, host
 
 # Seconds within which a supervisor records a change. It looks once a second, even without a signal.
-TAKEN_OVER = 5.0
+RECORDED_WITHIN = 5.0
 
 
 def limit(store: Store, job_id: str, limits: Limits, environ: Mapping[str, str], *, force: bool = False) -> JobRecord:
@@ -47,7 +47,7 @@ def limit(store: Store, job_id: str, limits: Limits, environ: Mapping[str, str],
     refuse_foreign(store, job_id, "limit")
     store.read(job_id)  # so that no lock is created beside a record that we may not read
     with store.cancelling(job_id):
-        record = live_supervised(store, job_id)
+        record = require_supervised(store, job_id)
         _refuse_below_use(record, limits, force=force)
         if record.unit is None and set(changed) - {"mem_max"}:
             raise UnsupportedError(
@@ -59,23 +59,25 @@ def limit(store: Store, job_id: str, limits: Limits, environ: Mapping[str, str],
         change = LimitChange(at=now(), by=requester(), limits=limits)
         # Written before the limit holds: a limit below current use may end the job at once, and the record must name
         # it.
-        _put(store, job_id, [*record.limit_changes, change])
+        _write_changes(store, job_id, [*record.limit_changes, change])
         if record.unit is not None:
-            complaint = _set_properties(record, limits, environ)
+            complaint = _apply_limits(record, limits, environ)
             # If the unit is gone, perhaps because of this limit, the change was not refused: the job has ended.
             if complaint is not None and settled(store, store.read(job_id)).live:
-                _put(store, job_id, record.limit_changes)
+                _write_changes(store, job_id, record.limit_changes)
                 raise UnsupportedError(f"{record.unit}: {complaint}")
             # Written again: the supervisor may have read back the earlier limits meanwhile.
-            _put(store, job_id, [*record.limit_changes, change])
+            _write_changes(store, job_id, [*record.limit_changes, change])
         wanted = len(record.limit_changes) + 1
-        found = taken_over(store, record, lambda found: len(found.limit_changes) == wanted and _holds(found, limits))
+        found = wait_until_recorded(
+            store, record, lambda found: len(found.limit_changes) == wanted and _holds(found, limits)
+        )
         if not found.live:
             store.release(job_id)  # the job has ended, perhaps because of this limit: nothing is left beside its record
         return found
 
 
-def _put(store: Store, job_id: str, changes: list[LimitChange]) -> None:
+def _write_changes(store: Store, job_id: str, changes: list[LimitChange]) -> None:
     """Writes the changes beside the record, where the job's supervisor finds them."""
     try:
         files.write_atomically(str(store.limits_path(job_id)), msgspec.json.encode(changes))
@@ -93,22 +95,21 @@ def _holds(record: JobRecord, limits: Limits) -> bool:
     return True
 
 
-def live_supervised(store: Store, job_id: str) -> JobRecord:
+def require_supervised(store: Store, job_id: str) -> JobRecord:
     """The record of a live job that has a supervisor. Raises RefusedError for any other job."""
     record = settled(store, store.read(job_id))
     if not record.live:
         raise RefusedError(f"{job_id} has ended: {record.state}", f"type: gravscope show {job_id}")
-    if record.schema == OLDER_DISPATCHER or supervisor_of(record) is None:
+    if record.schema == LEGACY_SCHEMA or supervisor_of(record) is None:
         raise RefusedError(f"{job_id} has no supervisor", f"all that can be done is: gravscope cancel {job_id}")
     return record
 
 
-def taken_over(store: Store, record: JobRecord, done: Callable[[JobRecord], bool]) -> JobRecord:
-    """Wakes the job's supervisor; returns the record once `done` accepts it or the job has ended, or after
-    TAKEN_OVER."""
+def wait_until_recorded(store: Store, record: JobRecord, done: Callable[[JobRecord], bool]) -> JobRecord:
+    """Wakes the supervisor; returns the record once `done` accepts it, the job has ended, or time is up."""
     if record.supervisor_pid is not None and record.supervisor_start_ticks is not None:
         proc.send_signal(record.supervisor_pid, record.supervisor_start_ticks, signal.SIGUSR1)
-    deadline = time.monotonic() + TAKEN_OVER
+    deadline = time.monotonic() + RECORDED_WITHIN
     while True:
         found = store.read(record.id)
         if done(found) or not found.live or time.monotonic() > deadline:
@@ -126,24 +127,24 @@ def _refuse_below_use(record: JobRecord, limits: Limits, *, force: bool) -> None
             )
 
 
-def _set_properties(record: JobRecord, limits: Limits, environ: Mapping[str, str]) -> str | None:
+def _apply_limits(record: JobRecord, limits: Limits, environ: Mapping[str, str]) -> str | None:
     """Changes the properties of the unit. Returns None, or the manager's error message.
 
     A memory limit is first set on the job's own cgroup for a moment. The kernel kills until a cgroup is below its
     limit. If the limit were on the scope alone, the kernel would go on to kill the supervisor, which is in the scope,
     while the job is still dying (seen).
     """
-    folder = job_folder(record) if isinstance(limits.mem_max, int) else None
+    folder = job_cgroup(record) if isinstance(limits.mem_max, int) else None
     if folder is None:
-        return _tell_the_manager(record, limits, environ)
+        return _set_unit_properties(record, limits, environ)
     cgroup.write(folder, "memory.max", str(limits.mem_max))
     try:
-        return _tell_the_manager(record, limits, environ)
+        return _set_unit_properties(record, limits, environ)
     finally:
         cgroup.write(folder, "memory.max", cgroup.NO_LIMIT)
 
 
-def _tell_the_manager(record: JobRecord, limits: Limits, environ: Mapping[str, str]) -> str | None:
+def _set_unit_properties(record: JobRecord, limits: Limits, environ: Mapping[str, str]) -> str | None:
     environment = host.manager_environment(environ, os.geteuid())
     unit = str(record.unit)
     if bus.available():

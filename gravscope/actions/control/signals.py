@@ -10,7 +10,7 @@ import os
 import signal
 import time
 
-from gravscope.actions.look.settle import inside, job_folder, supervisor_of, survivors, unit_folder
+from gravscope.actions.look.settle import job_cgroup, processes_in, supervisor_of, survivors, unit_cgroup
 from gravscope.actions.look.wait import sleep_until_any_ends
 from gravscope.linux import cgroup, proc
 from gravscope.records.model import JobRecord
@@ -20,7 +20,7 @@ from gravscope.systemd import host
 # Seconds between two checks if no event can wake us.
 LOOK_AGAIN = 0.05
 # The largest number of processes whose ends are waited for at once.
-LISTEN = 64
+MAX_PIDFDS = 64
 
 
 class Target:
@@ -43,20 +43,22 @@ class Target:
             return []
         if self.supervised and record.supervisor_pid is not None:
             found = proc.tree(record.supervisor_pid)
-            folder = job_folder(record)
-            found += inside(folder) if folder else []
+            folder = job_cgroup(record)
+            found += processes_in(folder) if folder else []
         else:
             found = survivors(record)
-        still = {pid: now for pid, then in self.known.items() if (now := proc.stat(pid)) and _is_still(now, then)}
+        still = {
+            pid: now for pid, then in self.known.items() if (now := proc.stat(pid)) and _is_same_process(now, then)
+        }
         # A process that was found just now counts even if it has forked and ended since: then its child is there.
         self.known = {**still, **{process.pid: process for process in found}}
         self.known.pop(record.supervisor_pid or 0, None)
         return list(self.known.values())
 
-    def folders(self) -> list[str]:
+    def cgroups(self) -> list[str]:
         """The job's cgroups that exist: that of its scope and, below it, that of its own processes."""
         if self._scope is None or not os.path.isdir(self._scope):  # noqa: PTH112 (a kernel path)
-            self._scope = unit_folder(self.record, self.known)
+            self._scope = unit_cgroup(self.record, self.known)
         own = [] if self._scope is None else [self._scope, f"{self._scope}/job"]
         return [folder for folder in own if os.path.isdir(folder)]  # noqa: PTH112 (a kernel path)
 
@@ -73,14 +75,13 @@ class Target:
         alone = int(command == proc.OWN)
         return Reach(others + alone, others + alone)
 
-    def reach_of_stop(self) -> Reach:
+    def reach_of_stop_job(self) -> Reach:
         """The processes that the unit's stop job would reach: with SIGTERM, one after the other, then with SIGKILL."""
         term, kill = (self.reach(number, at_once=False) for number in (signal.SIGTERM, signal.SIGKILL))
         return Reach(kill.able, max(term.answering, kill.answering))
 
     def signal(self, number: int) -> None:
-        """Signals the process group, if one of its members is proven to be ours, and the processes outside of the
-        group."""
+        """Signals the process group, if a member is proven to be ours, and the processes outside of it."""
         ours = self.processes()
         pgid = self.record.pgid
         members = [process for process in ours if process.pgid == pgid]
@@ -96,15 +97,14 @@ class Target:
             if process.pgid != pgid:
                 proc.send_signal(process.pid, process.start_ticks, number)
 
-    def wake_supervisor(self) -> None:
+    def continue_supervisor(self) -> None:
         """Sends SIGCONT to the supervisor: while stopped, it could not write how the job ended."""
         if self.supervised and self.record.supervisor_pid and self.record.supervisor_start_ticks is not None:
             proc.send_signal(self.record.supervisor_pid, self.record.supervisor_start_ticks, signal.SIGCONT)
 
-    def outrun(self) -> None:
-        """Sends SIGKILL to every process once. Processes that keep forking are stopped first, as a stopped process
-        cannot fork."""
-        for folder in self.folders()[1:]:
+    def stop_and_kill(self) -> None:
+        """Sends SIGKILL to every process once, after SIGSTOP: a stopped process cannot fork."""
+        for folder in self.cgroups()[1:]:
             cgroup.write(folder, "cgroup.kill", "1")  # Linux 5.14: kills all that is in it, at once
         if not self.supervised and self.record.invocation_id and self.record.boot_id == proc.boot_id():
             roll = host.Roll(self.record.invocation_id)
@@ -119,16 +119,15 @@ class Target:
     def sleep(self, longest: float) -> None:
         """Sleeps until the supervisor or, without one, a process of the job ends, but at most LOOK_AGAIN seconds."""
         longest = min(longest, LOOK_AGAIN)
-        pids = [self.record.supervisor_pid or 0] if self.supervised else list(self.known)[:LISTEN]
+        pids = [self.record.supervisor_pid or 0] if self.supervised else list(self.known)[:MAX_PIDFDS]
         if pids:
             sleep_until_any_ends(pids, longest)
         else:
             time.sleep(longest)
 
 
-def _is_still(now: proc.Stat, then: proc.Stat) -> bool:
-    """False for an ended process, for another one with a recycled pid, and for one that became another job's
-    supervisor."""
+def _is_same_process(now: proc.Stat, then: proc.Stat) -> bool:
+    """False for an ended process, for a recycled pid, and for one that became another job's supervisor."""
     if now.start_ticks != then.start_ticks or now.ended:
         return False
     return now.session != now.pid or not proc.is_supervisor(now.pid)

@@ -71,8 +71,7 @@ def has_guard(source: str, kind: Kind) -> bool:
 
 
 def insert_guard(source: str, kind: Kind, ascii_only: bool = False) -> str:
-    """Return the source with a guard at its top, or unchanged if it has one; `ascii_only` adds only ASCII
-    characters."""
+    """Return the source with a guard at its top, or unchanged if it has one; `ascii_only` adds only ASCII."""
     if has_guard(source, kind):
         return source
     if kind == "shell":
@@ -136,7 +135,7 @@ def _after_comments(source: str) -> int:
 
 
 def _insert_python(source: str, tree: ast.Module, guard: str) -> str:
-    last = _last_of_the_top(tree)
+    last = _last_leading_statement(tree)
     if last is None:
         return _insert_at(source, _after_comments(source), guard)
     end = _offset(source, last.end_lineno or 1, last.end_col_offset or 0)
@@ -150,7 +149,7 @@ def _insert_python(source: str, tree: ast.Module, guard: str) -> str:
     return _insert_at(source, line_end.end() if line_end else len(source), guard)
 
 
-def _last_of_the_top(tree: ast.Module) -> ast.stmt | None:
+def _last_leading_statement(tree: ast.Module) -> ast.stmt | None:
     """Return the last statement that has to come first: the docstring, or an import from `__future__`."""
     last: ast.stmt | None = None
     for index, node in enumerate(tree.body):
@@ -197,7 +196,7 @@ class _Facts:
 
     def __init__(self, tree: ast.Module) -> None:
         self.keys: set[str] = set()
-        self.senses: dict[str, int] = {}
+        self.polarities: dict[str, int] = {}
         self.guards = {"require_job"}
         self.exits = {"exit", "_exit", "quit", "abort", "execv", "execve", "execvp", "execvpe", "execl", "execlp"}
         for node in [*ast.walk(tree)] * 2:  # twice, for names that are used above their definition
@@ -215,69 +214,69 @@ class _Facts:
                 self._bind(name, value)
             case ast.FunctionDef(name=name, body=[*_, ast.Return(value=ast.expr() as value)]):
                 self._bind(name, value)
-            case ast.FunctionDef(name=name, body=[*_, ast.Expr() | ast.Raise() as last]) if self.leaves([last]):
+            case ast.FunctionDef(name=name, body=[*_, ast.Expr() | ast.Raise() as last]) if self.has_exit([last]):
                 self.exits.add(name)
 
     def _bind(self, name: str, value: ast.expr) -> None:
         if isinstance(value, ast.Constant) and value.value == VARIABLE:
             self.keys.add(name)
-        elif sense := self.sense(value):
-            self.senses[name] = sense
+        elif polarity := self.polarity(value):
+            self.polarities[name] = polarity
 
     def is_key(self, node: ast.expr) -> bool:
         if isinstance(node, ast.Name):
             return node.id in self.keys
         return isinstance(node, ast.Constant) and node.value == VARIABLE
 
-    def sense(self, node: ast.expr) -> int:
+    def polarity(self, node: ast.expr) -> int:
         """Return 1 for an expression that is true only inside a job, -1 for one true only outside, else 0."""
-        sense = 0
+        polarity = 0
         match node:
             case ast.Name(id=name):
-                sense = self.senses.get(name, 0)
+                polarity = self.polarities.get(name, 0)
             case ast.NamedExpr(value=value):
-                sense = self.sense(value)
+                polarity = self.polarity(value)
             case ast.UnaryOp(op=ast.Not(), operand=operand):
-                sense = -self.sense(operand)
+                polarity = -self.polarity(operand)
             case ast.BoolOp(values=values):
-                sense = next(filter(None, map(self.sense, values)), 0)
+                polarity = next(filter(None, map(self.polarity, values)), 0)
             case ast.Compare(left=left, ops=[op], comparators=[right]):
-                sense = self._comparison(left, op, right)
+                polarity = self._comparison(left, op, right)
             case ast.Subscript(slice=key):
-                sense = int(self.is_key(key))
+                polarity = int(self.is_key(key))
             case ast.Call():
-                sense = self._call(node)
-        return sense
+                polarity = self._call(node)
+        return polarity
 
     def _comparison(self, left: ast.expr, op: ast.cmpop, right: ast.expr) -> int:
         negated = -1 if isinstance(op, ast.NotEq | ast.NotIn | ast.IsNot) else 1
         if isinstance(op, ast.In | ast.NotIn) and self.is_key(left):
             return negated
-        subject, other = (left, right) if self.sense(left) else (right, left)
-        void = isinstance(other, ast.Constant) and other.value in (None, "", "0", False)
-        return self.sense(subject) * negated * (-1 if void else 1)
+        subject, other = (left, right) if self.polarity(left) else (right, left)
+        falsy = isinstance(other, ast.Constant) and other.value in (None, "", "0", False)
+        return self.polarity(subject) * negated * (-1 if falsy else 1)
 
     def _call(self, node: ast.Call) -> int:
         match node:
             case ast.Call(func=ast.Attribute(attr="get" | "getenv") | ast.Name(id="getenv"), args=[key, *_]):
                 return int(self.is_key(key))
             case ast.Call(func=ast.Name(id="bool" | "int" | "str"), args=[value]):
-                return self.sense(value)
+                return self.polarity(value)
             case ast.Call(func=ast.Attribute(value=value)):  # .strip(), .lower() …
-                return self.sense(value)
+                return self.polarity(value)
             case ast.Call(func=ast.Name() as name):
-                return self.sense(name)
+                return self.polarity(name)
             case _:
                 return 0
 
-    def leaves(self, nodes: Sequence[ast.AST]) -> bool:
+    def has_exit(self, nodes: Sequence[ast.AST]) -> bool:
         """Tell whether the nodes contain an exit, a raise or an exec; functions defined in them do not count."""
         for node in nodes:
             if isinstance(node, ast.Raise) or (isinstance(node, ast.Call) and _called(node) in self.exits):
                 return True
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef):
                 continue
-            if self.leaves(list(ast.iter_child_nodes(node))):
+            if self.has_exit(list(ast.iter_child_nodes(node))):
                 return True
         return False
 
@@ -287,30 +286,30 @@ class _Facts:
             case ast.Call():
                 found = _called(node) in self.guards
             case ast.If(test=test, body=body, orelse=orelse):
-                sense = self.sense(test)
-                found = (sense < 0 and self.leaves(body)) or (sense > 0 and self.leaves(orelse))
+                polarity = self.polarity(test)
+                found = (polarity < 0 and self.has_exit(body)) or (polarity > 0 and self.has_exit(orelse))
             case ast.Assert(test=test):
-                found = self.sense(test) > 0
+                found = self.polarity(test) > 0
             case ast.Expr(value=ast.BoolOp(op=op, values=[test, *rest])):
-                found = self.sense(test) == (1 if isinstance(op, ast.Or) else -1) and self.leaves(rest)
+                found = self.polarity(test) == (1 if isinstance(op, ast.Or) else -1) and self.has_exit(rest)
             case ast.Try(body=body, handlers=handlers):  # os.environ["GRAV_BG_JOB"], and an exit on KeyError
-                read = any(isinstance(n, ast.Subscript) and self.sense(n) for b in body for n in ast.walk(b))
-                found = read and self.leaves(handlers)
+                read = any(isinstance(n, ast.Subscript) and self.polarity(n) for b in body for n in ast.walk(b))
+                found = read and self.has_exit(handlers)
             case ast.FunctionDef(name=name, body=body):
-                found = self._returns_early(body) or (name == "main" and self._main_gives_up(body))
+                found = self._returns_early(body) or (name == "main" and self._main_returns_failure(body))
         return found
 
     def _returns_early(self, body: list[ast.stmt]) -> bool:
         """True for `if in_job: return` with an exit below it."""
         for index, node in enumerate(body):
-            if isinstance(node, ast.If) and self.sense(node.test) > 0 and isinstance(node.body[-1], ast.Return):
-                return self.leaves([n for n in body[index + 1 :] if isinstance(n, ast.Expr | ast.Raise)])
+            if isinstance(node, ast.If) and self.polarity(node.test) > 0 and isinstance(node.body[-1], ast.Return):
+                return self.has_exit([n for n in body[index + 1 :] if isinstance(n, ast.Expr | ast.Raise)])
         return False
 
-    def _main_gives_up(self, body: list[ast.stmt]) -> bool:
+    def _main_returns_failure(self, body: list[ast.stmt]) -> bool:
         """True for `if not in_job: return 1` in main(), whose return value becomes the exit status."""
         return any(
-            isinstance(node, ast.If) and self.sense(node.test) < 0 and isinstance(node.body[-1], ast.Return)
+            isinstance(node, ast.If) and self.polarity(node.test) < 0 and isinstance(node.body[-1], ast.Return)
             for node in body
         )
 
@@ -345,7 +344,7 @@ _TEST = re.compile(
     re.DOTALL,
 )
 _NEGATION = re.compile(r"(?<!\S)(?:!|!=|-ne|-z)(?!\S)")
-_VOID = re.compile(r"=\s*(?:\"\"|''|\"?0\"?)(?!\S)|-(?:eq|ne)\s+0(?!\S)")
+_FALSY = re.compile(r"=\s*(?:\"\"|''|\"?0\"?)(?!\S)|-(?:eq|ne)\s+0(?!\S)")
 _EXIT = re.compile(r"(?:^|[;{&|]|\b(?:then|else|do)\b)\s*(?:exit|exec)\b", re.MULTILINE)
 # ${NAME:?} ends a non-interactive shell (POSIX, 2.6.2 Parameter Expansion).
 _REQUIRED = re.compile(r"\$\{" + VARIABLE + r":?\?")
@@ -354,40 +353,40 @@ _CASE = re.compile(r"\bcase\s+\"?\$\{?" + VARIABLE + r"\b[^\n]*?\bin\b(?P<arms>.
 
 def _shell_code(source: str) -> str:
     """Remove comments, here-documents and quoted text; in quoted text, expansions of the variable are kept."""
-    return _SHELL_TOKEN.sub(_bare, _NEWLINE.sub("\n", source).replace("\\\n", " "))
+    return _SHELL_TOKEN.sub(_strip_token, _NEWLINE.sub("\n", source).replace("\\\n", " "))
 
 
-def _bare(token: re.Match[str]) -> str:
+def _strip_token(token: re.Match[str]) -> str:
     if token["word"] is not None:
         return str(token["rest"])
     if token["single"] is not None:
-        return f"'{_short(token['single'])}'"
+        return f"'{_mask(token['single'])}'"
     if token["double"] is not None:
-        return f'"{"".join(_EXPANSION.findall(token["double"])) or _short(token["double"])}"'
+        return f'"{"".join(_EXPANSION.findall(token["double"])) or _mask(token["double"])}"'
     return "" if token["comment"] is not None else "x"
 
 
-def _short(text: str) -> str:
+def _mask(text: str) -> str:
     # Other quoted texts do not matter: "" and "0" reverse a comparison.
     return text if text in ("", "0", "1") else "x"
 
 
 def _shell_has_guard(code: str) -> bool:
-    if _REQUIRED.search(code) or any(_arm_leaves(found["arms"]) for found in _CASE.finditer(code)):
+    if _REQUIRED.search(code) or any(_arm_exits(found["arms"]) for found in _CASE.finditer(code)):
         return True
     found = _TEST.search(code)
-    while found and not _test_leads_out(found):
+    while found and not _test_exits(found):
         found = _TEST.search(code, found.end("inner"))
     return found is not None
 
 
-def _arm_leaves(arms: str) -> bool:
+def _arm_exits(arms: str) -> bool:
     return _EXIT.search(arms.replace(")", ";")) is not None
 
 
-def _test_leads_out(found: re.Match[str]) -> bool:
-    turns = len(_NEGATION.findall(found["inner"])) + len(_VOID.findall(found["inner"])) + bool(found["outer"])
-    inside = turns % 2 == 0  # the test is true inside a job
+def _test_exits(found: re.Match[str]) -> bool:
+    negations = len(_NEGATION.findall(found["inner"])) + len(_FALSY.findall(found["inner"])) + bool(found["outer"])
+    inside = negations % 2 == 0  # the test is true inside a job
     rest = found["rest"].lstrip()
     if found["next"] == ("||" if inside else "&&"):
         end = re.search(r"[;\n]\s*\}", rest) if rest.startswith("{") else re.search(r"[;\n]", rest)

@@ -17,7 +17,7 @@ PATIENCE = 5.0
 
 
 @contextmanager
-def holding(store: Store, job_id: str, patience: float = PATIENCE) -> Iterator[bool]:
+def locked(store: Store, job_id: str, patience: float = PATIENCE) -> Iterator[bool]:
     """Holds the lock of a job that has ended, or of an id without a record. Yields False if somebody else holds it.
 
     The lock file is removed afterwards. Where none can be created (a full or read-only disk), nobody can hold it.
@@ -46,7 +46,7 @@ def link(jobs_dir: Path, first_id: str, job_id: str) -> list[str]:
     runs all the same, and warnings are returned."""
     store = Store(jobs_dir)
     try:
-        with holding(store, first_id) as ours:
+        with locked(store, first_id) as ours:
             first = store.read(first_id)
             if not ours or first.live:
                 raise RefusedError("somebody else is writing it")

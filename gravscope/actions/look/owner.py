@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from gravscope.settings.layers import Found
 
 
-def look(store: Store, job_id: str) -> JobRecord:
+def read_for_display(store: Store, job_id: str) -> JobRecord:
     """The record of a job for display, not for acting on it: root may read the records of all users."""
     return store.read(job_id, anyone=True)
 

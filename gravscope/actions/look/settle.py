@@ -15,14 +15,14 @@ from gravscope.actions.look.owner import is_foreign
 from gravscope.base.errors import GravscopeError, StoreError, UnsupportedError
 from gravscope.base.stamp import timestamp
 from gravscope.linux import cgroup, proc
-from gravscope.records.fields import OLDER_DISPATCHER
+from gravscope.records.fields import LEGACY_SCHEMA
 from gravscope.records.model import JobRecord
 from gravscope.records.outcome import Evidence, decide
-from gravscope.records.store import Store, each_readable
+from gravscope.records.store import Store, read_each
 from gravscope.systemd import commands, host
 
 UNSUPERVISED = "its supervisor is gone; it still runs, and how it ends will not be known for certain"
-UNTOLD = "nobody is told of its end: its supervisor was to do that"
+NOT_NOTIFIED = "nobody is told of its end: its supervisor was to do that"
 WAS_UNSUPERVISED = "its supervisor was gone before it ended"
 # Seconds that journalctl may take.
 JOURNAL = 10.0
@@ -35,17 +35,17 @@ def now() -> str:
 
 def settled(store: Store, record: JobRecord) -> JobRecord:
     """The true state of `record`. Writes the record if nobody was in charge of it any more."""
-    if not record.live or record.schema == OLDER_DISPATCHER:
+    if not record.live or record.schema == LEGACY_SCHEMA:
         return record
-    if is_elsewhere(record):
+    if is_on_other_host(record):
         return record
     if _is_supervised(store, record):
-        return _begun(record)
+        return _correct_start(record)
     if is_foreign(store, record.id):
-        return _from_outside(record)
+        return _foreign_view(record)
     if UNSUPERVISED in record.warnings and survivors(record):
         return record  # nothing would be written, so there is no reason to wait for the lock
-    with store.charge(record.id) as ours:
+    with store.take_charge(record.id) as ours:
         record = store.read(record.id)  # the job may have ended or been settled meanwhile
         if ours and record.live:
             left = survivors(record)
@@ -59,14 +59,13 @@ def _settle(store: Store, record: JobRecord, left: list[proc.Stat]) -> None:
     """Adds what can be proven to the record and writes it. If the disk is full, the record in memory is still true."""
     with contextlib.suppress(StoreError):
         if left:
-            unsupervised(store, record)
+            mark_unsupervised(store, record)
         else:
-            conclude(store, record)
+            write_end(store, record)
 
 
-def _from_outside(record: JobRecord) -> JobRecord:
-    """The state of another user's job as far as it can be seen. Nothing is written; its owner's next command does
-    that."""
+def _foreign_view(record: JobRecord) -> JobRecord:
+    """The state of another user's job as far as it can be seen. Only its owner's commands write the record."""
     rebooted = record.boot_id != proc.boot_id()
     if record.state == "starting" and record.supervisor_pid is None and not rebooted:
         return record  # only its owner can see from its lock whether anybody is in charge
@@ -78,7 +77,7 @@ def _from_outside(record: JobRecord) -> JobRecord:
     return record
 
 
-def is_elsewhere(record: JobRecord) -> bool:
+def is_on_other_host(record: JobRecord) -> bool:
     """True for a job of another machine (on a network disk), of which nothing can be found out here."""
     return record.boot_id != proc.boot_id() and record.host not in (None, os.uname().nodename)
 
@@ -99,9 +98,8 @@ def supervisor_of(record: JobRecord) -> int | None:
     return record.supervisor_pid if alive else None
 
 
-def _begun(record: JobRecord) -> JobRecord:
-    """Corrects `starting` to `running` for a job whose command has been exec'd although a full disk kept the record
-    back."""
+def _correct_start(record: JobRecord) -> JobRecord:
+    """Corrects `starting` to `running` if the command has been exec'd but a full disk kept the record back."""
     command = proc.stat(record.pid) if record.state == "starting" and record.pid is not None else None
     if command is not None and command.start_ticks == record.start_ticks and command.execed:
         record.state = "running"
@@ -117,9 +115,9 @@ def survivors(record: JobRecord) -> list[proc.Stat]:
         command = proc.stat(record.pid)
         if command is not None:
             found[command.pid] = command
-    folder = unit_folder(record, found)
+    folder = unit_cgroup(record, found)
     if folder is not None:
-        found.update({process.pid: process for process in inside(folder)})
+        found.update({process.pid: process for process in processes_in(folder)})
     # A process that hides its environment is found as the child of one that does not.
     for process in [process for process in found.values() if process.ppid not in found]:
         for child in proc.tree(process.pid):
@@ -127,7 +125,7 @@ def survivors(record: JobRecord) -> list[proc.Stat]:
     return list(found.values())
 
 
-def inside(folder: str) -> list[proc.Stat]:
+def processes_in(folder: str) -> list[proc.Stat]:
     """The processes in a cgroup. If all of them fork and end all the time, the cgroup is not taken for an empty one."""
     for _ in range(1000):
         stats = [proc.stat(pid) for pid in cgroup.processes(folder)]
@@ -137,9 +135,8 @@ def inside(folder: str) -> list[proc.Stat]:
     return []
 
 
-def job_folder(record: JobRecord) -> str | None:
-    """The cgroup of the job's own processes, beside that of its supervisor, which must live. None if the job has
-    none."""
+def job_cgroup(record: JobRecord) -> str | None:
+    """The cgroup of the job's own processes, without the supervisor, which must live. None if there is none."""
     pid = supervisor_of(record)
     if record.unit is None or pid is None:
         return None
@@ -149,7 +146,7 @@ def job_folder(record: JobRecord) -> str | None:
     return own.removesuffix("supervisor") + "job"
 
 
-def unit_folder(record: JobRecord, pids: Iterable[int] = ()) -> str | None:
+def unit_cgroup(record: JobRecord, pids: Iterable[int] = ()) -> str | None:
     """The cgroup of the job's scope; None if it no longer exists. It is found by one of `pids`, the job's processes, or
     by the supervisor; only if that fails is the manager asked, which may answer slowly."""
     root = cgroup.mount_point()
@@ -180,7 +177,7 @@ def unit_properties(record: JobRecord, environ: Mapping[str, str]) -> dict[str, 
     return {} if cgroup.is_anothers(folder, record.invocation_id) else found
 
 
-def unsupervised(store: Store, record: JobRecord) -> JobRecord:
+def mark_unsupervised(store: Store, record: JobRecord) -> JobRecord:
     """Marks the record of a job that runs on without a supervisor, and writes it."""
     if UNSUPERVISED not in record.warnings:
         record.state = "running"
@@ -191,19 +188,18 @@ def unsupervised(store: Store, record: JobRecord) -> JobRecord:
             record.warnings.append(f"without its supervisor nobody keeps {' and '.join(unheld)}")
         if record.enforcement == "watch":
             record.enforcement = "none"
-        _untold(record)
+        _warn_not_notified(record)
         store.write(record)
     return record
 
 
-def _untold(record: JobRecord) -> None:
-    """Adds a warning: nobody is notified when a record is settled, as only the supervisor knows whom to notify and
-    how."""
-    if record.notify and UNTOLD not in record.warnings:
-        record.warnings.append(UNTOLD)
+def _warn_not_notified(record: JobRecord) -> None:
+    """Adds a warning that nobody is notified: only the supervisor knows whom to notify and how."""
+    if record.notify and NOT_NOTIFIED not in record.warnings:
+        record.warnings.append(NOT_NOTIFIED)
 
 
-def conclude(store: Store, record: JobRecord) -> None:
+def write_end(store: Store, record: JobRecord) -> None:
     """Writes the end of a job that has no process left and that nobody is in charge of."""
     cancel = store.read_cancel(record.id)
     rebooted = record.boot_id != proc.boot_id()
@@ -211,7 +207,7 @@ def conclude(store: Store, record: JobRecord) -> None:
         # the pid is on disk before the command may start
         evidence = Evidence(start_error="whatever was launching it ended before its command was started")
     else:
-        evidence = Evidence(supervised=False, rebooted=rebooted, **_told_of_unit(record, rebooted=rebooted))
+        evidence = Evidence(supervised=False, rebooted=rebooted, **_unit_evidence(record, rebooted=rebooted))
         if cancel is not None:
             evidence.cancel_requested, evidence.cancel_steps = True, tuple(step.step for step in cancel.steps)
             evidence.cancel_reached = cancel.reached.able > 0 or cancel.acting is not None
@@ -221,13 +217,12 @@ def conclude(store: Store, record: JobRecord) -> None:
         record.cancel = cancel.as_recorded()
     record.ended, record.paused, record.throttled = now(), False, False
     record.warnings = [WAS_UNSUPERVISED if warning == UNSUPERVISED else warning for warning in record.warnings]
-    _untold(record)
+    _warn_not_notified(record)
     store.write(record)
 
 
-def _told_of_unit(record: JobRecord, *, rebooted: bool) -> dict[str, object]:
-    """What the manager says about the end of the job's unit, or, if it has forgotten the unit, what it logged about
-    it."""
+def _unit_evidence(record: JobRecord, *, rebooted: bool) -> dict[str, object]:
+    """What the manager says about the end of the job's unit, or logged about a unit that it has forgotten."""
     if record.own_unit is None:
         return {}
     told = {} if rebooted else unit_properties(record, os.environ)
@@ -243,7 +238,7 @@ def _told_of_unit(record: JobRecord, *, rebooted: bool) -> dict[str, object]:
 def live_records(store: Store) -> list[JobRecord]:
     """All jobs that really live, newest first. Records of ended jobs are not even opened: they have no lock."""
     found = []
-    for record in each_readable(store, store.latest(0)):
+    for record in read_each(store, store.latest(0)):
         with contextlib.suppress(GravscopeError):  # an error in one record does not hide the others
             if isinstance(record, JobRecord) and (standing := settled(store, record)).live:
                 found.append(standing)

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import BinaryIO
 
-from gravscope.actions.look.owner import look
+from gravscope.actions.look.owner import read_for_display
 from gravscope.actions.look.settle import settled, supervisor_of, survivors
 from gravscope.base.errors import GravscopeError, WaitTimeoutError
 from gravscope.linux import files
@@ -25,19 +25,18 @@ BLOCK = 1 << 16
 
 
 def wait(store: Store, job_ids: Sequence[str], timeout: float | None = None) -> list[JobRecord]:
-    """Waits until all jobs have ended; returns their records. Raises WaitTimeoutError after `timeout` seconds; the jobs
-    go on."""
+    """The records of the jobs once all have ended. Raises WaitTimeoutError after `timeout` seconds; they go on."""
     deadline = None if timeout is None else time.monotonic() + timeout
     ended = []
     for job_id in job_ids:
-        record = settled(store, look(store, job_id))
+        record = settled(store, read_for_display(store, job_id))
         while record.live:
-            if not sleep_until_end(record, _rest(deadline)) and _rest(deadline) == 0:
+            if not sleep_until_end(record, _time_left(deadline)) and _time_left(deadline) == 0:
                 raise WaitTimeoutError(
                     f"{job_id} is still {record.state} after {timeout:g} s",
                     f"it goes on; type: gravscope status {job_id}",
                 )
-            record = settled(store, look(store, job_id))
+            record = settled(store, read_for_display(store, job_id))
         ended.append(record)
     return ended
 
@@ -49,11 +48,11 @@ def wait_ready(store: Store, job_id: str, pattern: re.Pattern[str], timeout: flo
     """
     deadline = None if timeout is None else time.monotonic() + timeout
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
-    with open_log(look(store, job_id)) as log:
+    with open_log(read_for_display(store, job_id)) as log:
         rest = ""
         while True:
             # Read before the log, so that the last output of an ended job is not missed.
-            record = settled(store, look(store, job_id))
+            record = settled(store, read_for_display(store, job_id))
             if log.tell() > os.fstat(log.fileno()).st_size:
                 log.seek(0)  # the log was truncated
             silent = True
@@ -68,16 +67,16 @@ def wait_ready(store: Store, job_id: str, pattern: re.Pattern[str], timeout: flo
                 return rest
             if not record.live:
                 raise GravscopeError(f"{job_id} ended without it: {record.state}, {record.reason}")
-            if _rest(deadline) == 0:
+            if _time_left(deadline) == 0:
                 raise WaitTimeoutError(f"{job_id} has not said it after {timeout:g} s", "it goes on")
-            sleep_until_end(record, min(LOOK_AGAIN, _rest(deadline)))
+            sleep_until_end(record, min(LOOK_AGAIN, _time_left(deadline)))
 
 
 def open_log(record: JobRecord) -> BinaryIO:
     """Opens the log of a job. Raises GravscopeError if it cannot be read or is not the job's own file."""
     try:
         # O_NONBLOCK because opening a FIFO in its place would wait; a device would be read without end.
-        descriptor = os.open(_file_of(record.log_file), os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        descriptor = os.open(_unescaped_name(record.log_file), os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     except (OSError, ValueError) as error:  # ValueError: not possible as a file name
         why = error.strerror if isinstance(error, OSError) else str(error)
     else:
@@ -90,7 +89,7 @@ def open_log(record: JobRecord) -> BinaryIO:
     raise GravscopeError(f"the log of {record.id} cannot be read: {record.log_file}: {why}")
 
 
-def _file_of(printed: str) -> bytes:
+def _unescaped_name(printed: str) -> bytes:
     """The file name for the text `printed` in a record, where bytes that are not UTF-8 are written as \\xNN."""
     name = printed.encode("utf-8", "replace")
     if os.path.lexists(name):
@@ -146,7 +145,7 @@ def exit_status(record: JobRecord) -> int:
     return record.exit_code or 1
 
 
-def _rest(deadline: float | None) -> float:
+def _time_left(deadline: float | None) -> float:
     return LONGEST_SLEEP if deadline is None else max(0.0, deadline - time.monotonic())
 
 

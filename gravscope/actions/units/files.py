@@ -28,8 +28,7 @@ def rendered(template: str, program: Sequence[str]) -> str:
 
 
 def state_of(found: str | None, wanted: str) -> State:
-    """The state of an installed file: as gravscope writes it now, as it once wrote it, changed by somebody, or
-    missing."""
+    """The state of an installed file: up to date, written by an earlier gravscope, changed by somebody, or missing."""
     if found is None:
         return "missing"
     if found == wanted:

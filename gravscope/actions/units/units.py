@@ -91,10 +91,10 @@ def install(place: Place, *, force: bool = False, dry_run: bool = False, enable_
 
     Raises UnsupportedError if this needs root, or if the timer is to be enabled and cannot be.
     """
-    reach = _reach(place)
+    manager_env = _manager_environment(place)
     if not dry_run:
         _refuse_without_root(place, "install")
-    if enable_prune and reach is None:
+    if enable_prune and manager_env is None:
         raise UnsupportedError("no user manager answers that could enable the timer", "type: gravscope doctor")
     done = Outcome()
     for unit in units_of(place):
@@ -104,9 +104,9 @@ def install(place: Place, *, force: bool = False, dry_run: bool = False, enable_
             _write(unit)
         done.files.append((unit, deed))
     if any(deed == "written" for _, deed in done.files):
-        _reload(place, reach, done, dry_run=dry_run)
+        _reload(place, manager_env, done, dry_run=dry_run)
     if enable_prune:
-        _step(["systemctl", "--user", "enable", "--now", TIMER], reach, done, dry_run=dry_run)
+        _step(["systemctl", "--user", "enable", "--now", TIMER], manager_env, done, dry_run=dry_run)
     if place.system:
         done.notes.append("it holds for user managers started from now on: log out everywhere and in again, or reboot")
     return done
@@ -114,22 +114,22 @@ def install(place: Place, *, force: bool = False, dry_run: bool = False, enable_
 
 def remove(place: Place, *, force: bool = False, dry_run: bool = False) -> Outcome:
     """Removes the files that install wrote and that nobody has changed since."""
-    reach = _reach(place)
+    manager_env = _manager_environment(place)
     if not dry_run:
         _refuse_without_root(place, "remove")
     done = Outcome()
     units = units_of(place)
     deeds: dict[State, Deed] = {"missing": "absent", "changed": "removed" if force else "kept"}
     going = [unit for unit in units if deeds.get(unit.state, "removed") == "removed"]
-    if reach is not None and any(unit.name == TIMER for unit in going) and _enabled(reach):
-        _step(["systemctl", "--user", "disable", "--now", TIMER], reach, done, dry_run=dry_run)
+    if manager_env is not None and any(unit.name == TIMER for unit in going) and _enabled(manager_env):
+        _step(["systemctl", "--user", "disable", "--now", TIMER], manager_env, done, dry_run=dry_run)
     for unit in units:
         deed = deeds.get(unit.state, "removed")
         if deed == "removed" and not dry_run:
             _unlink(unit.path, place)
         done.files.append((unit, deed))
     if going:
-        _reload(place, reach, done, dry_run=dry_run)
+        _reload(place, manager_env, done, dry_run=dry_run)
     return done
 
 
@@ -151,8 +151,7 @@ def _write(unit: Unit) -> None:
 
 
 def _unlink(path: Path, place: Place) -> None:
-    """Removes the file; for a drop-in also its folder once that is empty; for the timer also the link that enabled
-    it."""
+    """Removes the file, for a drop-in also its empty folder, for the timer also the link that enabled it."""
     try:
         path.unlink()
         if place.system and not any(path.parent.iterdir()):
@@ -167,45 +166,44 @@ def _unlink(path: Path, place: Place) -> None:
 # the manager
 
 
-def _reach(place: Place) -> dict[str, str] | None:
-    """The environment for calls of the manager that reads this place; None if there is no manager or it does not
-    answer."""
+def _manager_environment(place: Place) -> dict[str, str] | None:
+    """The environment for calls of the manager that reads this place; None if no manager answers."""
     if place.system:
         there = place.root == Path("/") and Path("/run/systemd/system").is_dir()
         return dict(place.environ) if there else None
     try:
-        reach = host.manager_environment(place.environ, os.geteuid())
+        manager_env = host.manager_environment(place.environ, os.geteuid())
     except GravscopeError:
         return None
-    answers = host.call(["systemctl", "--user", "show", "--property=Version"], reach, PATIENCE).status == 0
-    return reach if answers else None
+    answers = host.call(["systemctl", "--user", "show", "--property=Version"], manager_env, PATIENCE).status == 0
+    return manager_env if answers else None
 
 
-def _reload(place: Place, reach: Mapping[str, str] | None, done: Outcome, *, dry_run: bool) -> None:
-    if reach is None:
+def _reload(place: Place, manager_env: Mapping[str, str] | None, done: Outcome, *, dry_run: bool) -> None:
+    if manager_env is None:
         done.notes.append("no manager answers here: it will read the files when it starts")
         return
-    _step(["systemctl", *([] if place.system else ["--user"]), "daemon-reload"], reach, done, dry_run=dry_run)
+    _step(["systemctl", *([] if place.system else ["--user"]), "daemon-reload"], manager_env, done, dry_run=dry_run)
 
 
-def _step(argv: list[str], reach: Mapping[str, str] | None, done: Outcome, *, dry_run: bool) -> None:
+def _step(argv: list[str], manager_env: Mapping[str, str] | None, done: Outcome, *, dry_run: bool) -> None:
     done.steps.append(" ".join(argv))
-    if dry_run or reach is None:
+    if dry_run or manager_env is None:
         return
-    complaint = host.call(argv, reach, host.PATIENCE).complaint
+    complaint = host.call(argv, manager_env, host.PATIENCE).complaint
     if complaint is not None:
         raise UnsupportedError(f"{' '.join(argv)}: {complaint}", "the files are in place; type: gravscope units status")
 
 
-def _enabled(reach: Mapping[str, str]) -> bool:
-    return host.call(["systemctl", "--user", "is-enabled", "--quiet", TIMER], reach, PATIENCE).status == 0
+def _enabled(manager_env: Mapping[str, str]) -> bool:
+    return host.call(["systemctl", "--user", "is-enabled", "--quiet", TIMER], manager_env, PATIENCE).status == 0
 
 
 # status
 
 
 @dataclass(frozen=True)
-class Standing:
+class UnitStatus:
     """A unit file and its status in the manager: which file was loaded, whether the unit is active and enabled.
 
     A value is None if no manager answers, or if the manager has no such unit (a drop-in is part of another).
@@ -227,7 +225,7 @@ class Standing:
 class Status:
     """The status of every unit file, and the limits of the slice: as set in the manager, and as its cgroup has them."""
 
-    units: list[Standing]
+    units: list[UnitStatus]
     dropin: Unit
     limits: Mapping[str, str] | None
     held: Mapping[str, int | float | str | None] | None
@@ -236,23 +234,23 @@ class Status:
 def status(environ: Mapping[str, str], root: Path = Path("/")) -> Status:
     """The status of all units. Only asks, and changes nothing."""
     place = Place(environ)
-    reach = _reach(place)
-    units = [_standing(unit, reach) for unit in units_of(place)]
+    manager_env = _manager_environment(place)
+    units = [_unit_status(unit, manager_env) for unit in units_of(place)]
     (dropin,) = units_of(Place(environ, system=True, root=root))
-    if reach is None:
+    if manager_env is None:
         return Status(units, dropin, None, None)
-    said = _show(commands.SLICE, [*LIMITS, "ControlGroup"], reach)
+    said = _show(commands.SLICE, [*LIMITS, "ControlGroup"], manager_env)
     folder = said.pop("ControlGroup", "")
     mount = cgroup.mount_point()
     held = cgroup.effective(f"{mount}{folder}", f"{mount}{folder}") if mount and folder else None
     return Status(units, dropin, said, held)
 
 
-def _standing(unit: Unit, reach: Mapping[str, str] | None) -> Standing:
-    if reach is None:
-        return Standing(unit)
-    said = _show(unit.name, ["FragmentPath", "ActiveState", "UnitFileState", "NeedDaemonReload"], reach)
-    return Standing(
+def _unit_status(unit: Unit, manager_env: Mapping[str, str] | None) -> UnitStatus:
+    if manager_env is None:
+        return UnitStatus(unit)
+    said = _show(unit.name, ["FragmentPath", "ActiveState", "UnitFileState", "NeedDaemonReload"], manager_env)
+    return UnitStatus(
         unit,
         file=said.get("FragmentPath") or None,
         active=said.get("ActiveState") or None,
@@ -261,5 +259,5 @@ def _standing(unit: Unit, reach: Mapping[str, str] | None) -> Standing:
     )
 
 
-def _show(unit: str, properties: list[str], reach: Mapping[str, str]) -> dict[str, str]:
-    return commands.parse_properties(host.call(commands.systemctl_show(unit, properties), reach, PATIENCE).out)
+def _show(unit: str, properties: list[str], manager_env: Mapping[str, str]) -> dict[str, str]:
+    return commands.parse_properties(host.call(commands.systemctl_show(unit, properties), manager_env, PATIENCE).out)

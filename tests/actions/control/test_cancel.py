@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from gravscope.actions.control.cancel import Ladder, cancel
+from gravscope.actions.control.cancel import Escalation, cancel
 from gravscope.linux import files
 from gravscope.records.store import Store
 from tests.support import Gravscope, alive, state_of, until
@@ -61,8 +61,7 @@ def test_sigkill_after_the_grace_period(gravscope: Gravscope) -> None:
 
 
 def test_a_trap_may_end_it_well(gravscope: Gravscope) -> None:
-    """A job that catches SIGTERM, saves and exits with 0 is cancelled, keeps its exit status, and `wait` does not exit
-    with 0."""
+    """A job that saves on SIGTERM and exits with 0 is cancelled, keeps its exit status, and `wait` never is 0."""
     script = "trap 'echo saved; exit 0' TERM; echo ready; while :; do sleep 0.05; done"
     job = ready(gravscope, gravscope.start("-n", "saves", "--", "bash", "-c", script))
     gravscope("cancel", job)
@@ -228,15 +227,15 @@ def test_a_request_that_came_on_disk_too_late(gravscope: Gravscope, monkeypatch:
 
         return refuse
 
-    reached = Ladder._reached
+    reached = Escalation._mark_reached
 
-    def late(ladder: Ladder) -> None:
+    def late(escalation: Escalation) -> None:
         until(lambda: gravscope.record(job)["ended"], "the record of its end")
-        reached(ladder)
+        reached(escalation)
 
     monkeypatch.setattr(files, "write_atomically", refusing(files.write_atomically))
     monkeypatch.setattr(files, "open_as", refusing(files.open_as))
-    monkeypatch.setattr(Ladder, "_reached", late)
+    monkeypatch.setattr(Escalation, "_mark_reached", late)
     done = cancel(store, job, gravscope.environ)
     assert (done.record.state, done.had_ended) == ("cancelled", False)
     record = gravscope.record(job)

@@ -143,8 +143,7 @@ def test_fork_bomb_in_a_scope(managed: ManagedGravscope, supervised: bool) -> No
 
 
 def outrun(tool: Gravscope, chains: int, *, supervised: bool) -> None:
-    """Starts a fork bomb and cancels it. All its processes have a FIFO open for writing, so its reader sees the last
-    end."""
+    """Cancels a fork bomb. All its processes have a FIFO open for writing, so its reader sees the last end."""
     fifo = tool.folder / "fifo"
     os.mkfifo(fifo)
     os.chown(fifo, tool.folder.stat().st_uid, -1)
@@ -241,8 +240,7 @@ def halting(tmp_path: Path) -> Callable[[str, str], dict[str, str]]:
 def test_cancel_between_pid_and_exec(
     gravscope: Gravscope, tmp_path: Path, halting: Callable[[str, str], dict[str, str]]
 ) -> None:
-    """A cancel after the pid is in the record and before the command is exec'd ends the command right after the
-    exec."""
+    """A cancel between the pid in the record and the exec ends the command right after its exec."""
     go = tmp_path / "go"
     environ = {**gravscope.environ, **halting("        child.execute()\n", str(go))}
     command = [*gravscope.command, "run", "-n", "x", "--launcher", "session", "--", "sleep", "1000"]

@@ -60,8 +60,7 @@ def test_ended_jobs_are_refused(tool: Gravscope) -> None:
 
 
 def test_a_lower_limit_that_the_watch_holds(gravscope: Gravscope) -> None:
-    """The watch uses a new --mem-max: below current use it is refused without --force, then it kills; both are
-    recorded."""
+    """The watch uses a new --mem-max: below current use only with --force, then it kills; both are recorded."""
     job = gravscope.start("-n", "hog", "--mem-max", "1G", "--", sys.executable, "-c", HOG)
     assert gravscope("wait", job, "--ready", "full").returncode == 0
     refused = gravscope("limit", job, "--mem-max", "50M")

@@ -107,8 +107,8 @@ def test_uninterruptible_sleep(gravscope: Gravscope, plug: Callable[..., HungDis
     record = gravscope.ended(job)
     # The first signal that was to end it; the kernel keeps it (get_signal() in kernel/signal.c).
     assert (record["state"], record["signal"]) == ("cancelled", signal.SIGTERM)
-    ladder = ["SIGTERM to the process group", "SIGKILL to the process group", "SIGKILL to every process"]
-    assert steps(record) == ladder
+    expected = ["SIGTERM to the process group", "SIGKILL to the process group", "SIGKILL to every process"]
+    assert steps(record) == expected
     assert all(step["error"] for step in record["cancel"]["steps"])
     until(lambda: [path.name for path in gravscope.jobs_dir.iterdir()] == [f"{job}.json"], "nothing left beside it")
 

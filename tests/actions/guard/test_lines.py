@@ -260,8 +260,7 @@ def without_guard(tree: ast.Module) -> str:
 
 @given(modules().filter(parses))
 def test_guarded_python_means_the_same(source: str) -> None:
-    """The guarded source compiles; docstring, __future__ flags and statements are unchanged; a second guard is not
-    added."""
+    """The guarded source compiles; docstring, __future__ flags and statements are unchanged; one guard is added."""
     guarded = insert_guard(source, "python")
     before, after = compile(source, "s", "exec"), compile(guarded, "s", "exec")
     assert ast.get_docstring(ast.parse(guarded), clean=False) == ast.get_docstring(ast.parse(source), clean=False)

@@ -279,8 +279,7 @@ def test_root_acts_as_the_user(owner: ManagedGravscope, root: Other) -> None:
 def test_variables_that_somebody_else_set(
     owner: ManagedGravscope, stranger: Other, open_folder: Path, text: str
 ) -> None:
-    """A settings file in a parent folder, owned by another user, sets no variable for a job: it could start any
-    program."""
+    """Another user's settings file in a parent folder sets no variable for a job: it could start any program."""
     del owner.environ["GRAVSCOPE_JOBS_DIR"], owner.environ["GRAVSCOPE_LOG_DIR"]
     settings, below = open_folder / "gravscope.toml", open_folder / "work"
     below.mkdir()

@@ -103,8 +103,7 @@ def tell(process: subprocess.Popen[str]) -> None:
 def test_twenty_look_at_once(
     tmp_path: Path, gone: subprocess.Popen[bytes], look: Callable[..., subprocess.Popen[str]]
 ) -> None:
-    """Twenty processes that read abandoned jobs at the same time agree about each, to the millisecond, and with the
-    disk."""
+    """Twenty readers at once agree about each abandoned job, to the millisecond, and with the disk."""
     store = Store(tmp_path)
     for number in range(JOBS):
         for kind, facts in LEFT.items():

@@ -70,8 +70,8 @@ def test_a_clock_that_is_set_during_a_cancel(gravscope: Gravscope, clock: FakeCl
         assert cancelled.result().returncode == 0
     assert time.monotonic() - asked >= 3
     record = gravscope.record(job)
-    rungs = ["SIGTERM to the process group", "SIGKILL to the process group"]
-    assert [step["step"] for step in record["cancel"]["steps"]] == rungs
+    steps = ["SIGTERM to the process group", "SIGKILL to the process group"]
+    assert [step["step"] for step in record["cancel"]["steps"]] == steps
     assert moment(record["ended"]) < moment(record["cancel"]["requested"])
     assert record["duration"] >= 3
 

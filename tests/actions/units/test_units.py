@@ -169,8 +169,7 @@ def test_a_path_that_systemd_refuses() -> None:
 
 @pytest.fixture
 def installed(tmp_path: Path) -> list[Path]:
-    """All unit files as installed, for a gravscope in a folder with an odd name, and the drop-in beside a
-    user@.service."""
+    """All unit files of a gravscope in a folder with an odd name, and the drop-in beside a user@.service."""
     program = tmp_path / ODD_FOLDER / "gravscope"
     program.parent.mkdir()
     program.write_text("#!/bin/sh\n")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 
-from gravscope.actions.control.cancel import Cancelled
+from gravscope.actions.control.cancel import CancelResult
 from gravscope.actions.control.cancel import cancel as cancel_job
 from gravscope.base.errors import GravscopeError
 from gravscope.base.quantity import parse_duration
 from gravscope.cli import complain, one_line
 from gravscope.cli.output import print_json, public, store_here
-from gravscope.records.fields import OLDER_DISPATCHER
+from gravscope.records.fields import LEGACY_SCHEMA
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # for the annotations, which stay text until Typer wants them (`gravscope.cli.app`)
@@ -32,7 +32,7 @@ def cancel(
     store = store_here()
     seconds = parse_duration(grace, "--grace") if grace else None
     found = [store.locate(job) for job in jobs]
-    done: list[Cancelled] = []
+    done: list[CancelResult] = []
     status = 0
     for its_store, job_id in found:
         try:
@@ -48,12 +48,12 @@ def cancel(
     return status
 
 
-def _line(done: Cancelled) -> str:
+def _line(done: CancelResult) -> str:
     record = done.record
     if done.had_ended:
         why = f": {record.reason}; nothing was signalled" if record.state == "lost" else ""
         return f"{record.id} had already ended: {record.state}{why}"
-    if record.state != "cancelled" and record.schema != OLDER_DISPATCHER:
+    if record.state != "cancelled" and record.schema != LEGACY_SCHEMA:
         return f"{record.id} ended before the cancel took effect: {record.state}"
     steps = [step.step for step in record.cancel.steps] if record.cancel else []
     return f"{record.id}: {record.state}" + (f" by {', then '.join(steps)}" if steps else "")

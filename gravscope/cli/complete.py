@@ -10,7 +10,7 @@ import os
 import re
 
 from gravscope.base.errors import GravscopeError
-from gravscope.records.ids import name_of, order_of
+from gravscope.records.ids import name_of, sort_key
 from gravscope.settings.project import here
 
 # jobs that have ended are offered by their ids too, the last ones, and all of a name that has been typed already
@@ -28,7 +28,7 @@ def complete(kind: str, prefix: str) -> list[str]:
         return []
     locked = {name.removesuffix(".lock") for name in files if name.endswith(".lock")}
     records = (name.removesuffix(".json") for name in files if name.endswith(".json"))
-    ids = sorted((job_id for job_id in records if _PLAIN.fullmatch(job_id)), key=order_of, reverse=True)
+    ids = sorted((job_id for job_id in records if _PLAIN.fullmatch(job_id)), key=sort_key, reverse=True)
     live, ended = [each for each in ids if each in locked], [each for each in ids if each not in locked]
     found: dict[str, str] = {}
     for number, job_id in enumerate([*live, *ended], start=-len(live)):

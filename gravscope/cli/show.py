@@ -7,7 +7,7 @@ import sys
 from datetime import datetime
 
 from gravscope.actions.launch.rerun import doubt_about
-from gravscope.actions.look.owner import look
+from gravscope.actions.look.owner import read_for_display
 from gravscope.actions.look.status import Standing, standing
 from gravscope.base.quantity import Size, format_duration, format_size
 from gravscope.cli import one_line
@@ -34,7 +34,7 @@ def show(
 ) -> None:
     """Tell one job in words: what was asked, what holds, what happened and why, what to type next."""
     store, job_id = store_here().locate(job)
-    found = standing(store, look(store, job_id))
+    found = standing(store, read_for_display(store, job_id))
     print_json(as_json(found)) if json else print(in_words(found, colour=is_coloured(sys.stdout)))
 
 

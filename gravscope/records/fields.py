@@ -1,8 +1,7 @@
-"""The fields of a record: this list is the only one.
+"""The fields of a record. This is the only list of them.
 
-A launch makes its first record of it (`blank_record`) and loads neither msgspec nor `typing` for that.
-`model.JobRecord`, which checks what is read, is made of the same class. A new field is one line here and a row in
-docs/record.md.
+A launch makes its first record from this list (`blank_record`), without loading msgspec or `typing`. `model.JobRecord`,
+which checks what is read, is made from the same class. A new field needs one line here and a row in docs/record.md.
 """
 
 from __future__ import annotations
@@ -22,23 +21,23 @@ if TYPE_CHECKING:
 else:
 
     class Struct:
-        """What type checkers take the record for, without loading it."""
+        """Stands in for msgspec's Struct, which need not be loaded then. Type checkers see the real one."""
 
         def __init_subclass__(cls, **_options: object) -> None:
-            """Takes the options of a Struct."""
+            """Accepts the options of a Struct."""
 
 
-# what a record of the older dispatcher counts as, once read: it had no such field
-OLDER_DISPATCHER = 0
+# The schema number of a record of the older dispatcher after it was read; its file had no such field.
+LEGACY_SCHEMA = 0
 _LIVE = frozenset({"queued", "starting", "running"})
 _PID = (2, 2**31 - 1)
-# number 1 is the first process and never a job's, and pid_t has 31 bits; a status has eight bits, a signal seven
+# Pid 1 is the init process and never a job's; pid_t has 31 bits. An exit status has eight bits, a signal seven.
 _RANGES = {
     "pid": _PID, "pgid": _PID, "supervisor_pid": _PID, "start_ticks": (0, LARGEST),
     "supervisor_start_ticks": (0, LARGEST), "exit_code": (0, 255), "signal": (1, 127), "oom_kills": (0, LARGEST),
     "peak_memory": (0, LARGEST),
 }  # fmt: skip
-# what a job is in: stopping any other unit, such as the user's whole session, would take what is no job's
+# The units that a job can be in. To stop any other unit, such as the user's whole session, would end what is not a job.
 _UNIT = re.compile(r"gravscope-[A-Za-z0-9_.-]+\.scope", re.ASCII)
 
 
@@ -100,9 +99,9 @@ class JobRecord(Struct, kw_only=True):
     rerun_as: list[str] = []
 
     def __post_init__(self) -> None:
-        """Values of the right type that cannot be; msgspec makes a ValueError here its own ValidationError."""
+        """Refuses impossible values of the right type. msgspec turns a ValueError here into its own ValidationError."""
         for text in (self.created, self.started, self.ended):
-            if text and self.schema != OLDER_DISPATCHER:
+            if text and self.schema != LEGACY_SCHEMA:
                 _check_time(text)
         for name, (least, most) in _RANGES.items():
             if (value := getattr(self, name)) is not None:
@@ -110,13 +109,13 @@ class JobRecord(Struct, kw_only=True):
         for whole in ("effective", "memory_events"):
             for name, count in (getattr(self, whole) or {}).items():
                 check_range(f"{whole}.{name}", count, 0, LARGEST)
-        if self.unit is not None and self.schema != OLDER_DISPATCHER and _UNIT.fullmatch(self.unit) is None:
+        if self.unit is not None and self.schema != LEGACY_SCHEMA and _UNIT.fullmatch(self.unit) is None:
             raise ValueError(f"unit: no job is in {self.unit!r}")
 
     @property
     def own_unit(self) -> str | None:
-        """The unit, once the supervisor has said that it lives in it: before that, one of this name may be that of a
-        job in another folder, started in the same second."""
+        """The job's unit, once the supervisor has recorded that it runs in it. Before that, a unit of this name may
+        belong to a job in another folder that was started in the same second."""
         return self.unit if self.supervisor_pid is not None else None
 
     @property
@@ -126,7 +125,7 @@ class JobRecord(Struct, kw_only=True):
 
 
 def _check_time(text: str) -> None:
-    """A time that can be told in local time: neither end of the calendar can."""
+    """Refuses a time that cannot be converted to local time, as at both ends of the calendar."""
     from datetime import datetime  # noqa: PLC0415 (a launch reads no record)
 
     try:
@@ -136,7 +135,7 @@ def _check_time(text: str) -> None:
 
 
 def blank_record() -> dict[str, Any]:
-    """Every field in its order while nothing is known: its default, else None. Lists and dicts are new ones."""
+    """Every field in order, with its default, or None if it has none. Lists and dicts are new objects."""
     defaults = vars(JobRecord)
     values = {name: defaults.get(name) for name in JobRecord.__annotations__}
     return {name: value.copy() if isinstance(value, list | dict) else value for name, value in values.items()}

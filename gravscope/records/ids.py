@@ -1,4 +1,4 @@
-"""The id of a job: NAME_YYYYmmdd_HHMMSS in local time, with _2, _3 … where that second was taken."""
+"""The id of a job: NAME_YYYYmmdd_HHMMSS in local time, then _2, _3 … if that id is taken."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import re
 from gravscope.base.errors import UsageError
 
 _ID = re.compile(r"(?P<name>.+)_(?P<stamp>\d{8}_\d{6})(?:_(?P<count>\d+))?", re.ASCII)
-# what both a file and a unit may be called (systemd.unit(5)), with room for gravscope-….scope within 255 bytes
+# What is allowed in both a file name and a unit name (systemd.unit(5)); gravscope-….scope has to fit into 255 bytes.
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}", re.ASCII)
 
 
 def check_name(name: str) -> str:
-    """`name` itself; raises UsageError unless it is fit to be part of a file's and a unit's name."""
+    """Returns `name`. Raises UsageError if it cannot be part of a file name and a unit name."""
     if _NAME.fullmatch(name) is None:
         raise UsageError(
             f"name: {name!r} cannot be a job's name",
@@ -22,18 +22,18 @@ def check_name(name: str) -> str:
 
 
 def name_of(job_id: str) -> str:
-    """The name part of an id; of a file that is not named like one, all of it."""
+    """The name part of an id; the whole text if it does not look like an id."""
     match = _ID.fullmatch(job_id)
     return match["name"] if match else job_id
 
 
 def is_id(text: str) -> bool:
-    """True for what `gravscope run` makes: a name, a time, and a number where that second was taken."""
+    """True for an id as `gravscope run` makes it: a name, a time, and a number if that second was taken."""
     match = _ID.fullmatch(text)
     return match is not None and _NAME.fullmatch(match["name"]) is not None
 
 
-def order_of(job_id: str) -> tuple[str, int]:
-    """Sorts ids by the time in them, then by the number behind it."""
+def sort_key(job_id: str) -> tuple[str, int]:
+    """A sort key for ids: the time, then the number after it."""
     match = _ID.fullmatch(job_id)
     return (match["stamp"], int(match["count"] or 1)) if match else ("", 0)

@@ -1,4 +1,4 @@
-"""What stands inside a record and in the requests beside it: cancels, changes of limits, notifications; and limits.
+"""The parts of a record and of the requests beside it: cancels, changes of limits, notifications, and limits.
 
 Sizes are bytes, durations seconds, times ISO 8601 with offset. Unknown is null, never 0.
 """
@@ -15,13 +15,13 @@ from gravscope.records.types import Size
 
 Count = Annotated[int, msgspec.Meta(ge=0)]
 
-# msgspec reads dataclasses, and types that are more than text
+# msgspec needs a dataclass, and annotations that are types and not text.
 Limits.__annotations__ = get_type_hints(Limits, globalns={"Size": Size, "Count": Count}, include_extras=True)
 dataclass(init=False, repr=False, eq=False)(Limits)
 
 
 class CancelStep(msgspec.Struct):
-    """One rung of the cancel ladder: what was done, when, and why it was not enough (None: it may have been)."""
+    """One step of a cancel: what was done, when, and why it failed (None: it may have worked)."""
 
     step: str
     at: str
@@ -29,8 +29,8 @@ class CancelStep(msgspec.Struct):
 
 
 class Cancel(msgspec.Struct):
-    """A request to end a job: when, by whom, with what grace period in seconds (None: the job's own), and the rungs
-    that were climbed, in order."""
+    """A request to end a job: when, by whom, the grace period in seconds (None: the job's own), and the steps that were
+    taken, in order."""
 
     requested: str
     by: str
@@ -39,26 +39,28 @@ class Cancel(msgspec.Struct):
 
 
 class Reach(msgspec.Struct, frozen=True):
-    """Whom a signal reaches: `able` processes that it may end, since they do not ignore it. The command's exit status
-    may be the answer of `answering` of them: of itself if it catches the signal, or of others whose end it sees."""
+    """The processes that a signal reaches: `able` processes may be ended by it, as they do not ignore it. For
+    `answering` of them, the command's exit status may be a reaction: the command itself, if it catches the signal, or
+    processes whose end it can see."""
 
     able: int = 0
     answering: int = 0
 
 
 class CancelRequest(Cancel):
-    """A request as it stands beside the record while the job lives, with what tells its effect from the job's own end:
-    whom its signals have reached, and whom the step that was begun last is about to (None: that one is through)."""
+    """A request as it stands beside the record while the job lives. It also says which processes the signals have
+    reached, and which ones the current step is about to reach (None: no step is in progress). This tells the effect of
+    the cancel from an end of the job by itself."""
 
     reached: Reach = Reach()
     acting: Reach | None = None
 
     def as_recorded(self) -> Cancel:
-        """Without what is none of the record's business."""
+        """The request without the parts that are not recorded."""
         return Cancel(self.requested, self.by, self.grace, self.steps)
 
-    def through(self) -> None:
-        """The step that was begun last has reached whom it could, or nobody knows better."""
+    def finish_step(self) -> None:
+        """Ends the current step: it has reached what it could, or nothing better is known."""
         if self.acting is not None:
             able, answering = self.reached.able + self.acting.able, self.reached.answering + self.acting.answering
             self.reached, self.acting = Reach(able, answering), None
@@ -73,7 +75,7 @@ class LimitChange(msgspec.Struct):
 
 
 class Notified(msgspec.Struct):
-    """That somebody was told of the end: how (`desktop`, `webhook`, `command`), when, and why it failed, if it did."""
+    """A notification about the job's end: how (`desktop`, `webhook`, `command`), when, and the error if it failed."""
 
     channel: str
     at: str

@@ -1,4 +1,4 @@
-"""A record for other eyes than those that may read its file."""
+"""A record as it may be shown to people who may not read its file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gravscope.records.model import JobRecord
 
 
 def redacted(record: JobRecord) -> JobRecord:
-    """A copy in which whatever looks like a secret is `***`."""
+    """A copy in which everything that looks like a secret is `***`."""
     return msgspec.structs.replace(
         record,
         cmd=redact_command(record.cmd, shell=record.shell),

@@ -1,6 +1,6 @@
-"""The words that stand in a record, as types: states, launchers, policies.
+"""The words in a record as types: states, launchers, policies.
 
-For type checkers and `gravscope.records.model`; a launch loads none of it, since `typing` takes 3 ms.
+They are for type checkers and `gravscope.records.model`. A launch does not load them, as `typing` takes 3 ms.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ def finish(request: Request, recorder: Recorder, watch: Watch) -> None:
         evidence.cancel_reached = cancel.reached or watch.killing
         evidence.cancel_answered = cancel.answered or watch.killing
         if STOP_UNIT in cancel.steps:
-            evidence.stopped = None  # the stop came from gravscope cancel
+            evidence.stopped_by = None  # the stop came from gravscope cancel
         recorder.update(cancel=cancel.record)
     outcome = decide(evidence)
     recorder.update(
@@ -82,12 +82,12 @@ def _gather(request: Request, watch: Watch, now: float) -> tuple[Evidence, dict[
         exit_code=code,
         signal=signal,
         timed_out=request.timeout if watch.timed_out else None,
-        stopped=stop_reason(watch.stopped_by, in_unit=request.unit is not None) if watch.stopped_by else None,
+        stopped_by=stop_reason(watch.stopped_by, in_unit=request.unit is not None) if watch.stopped_by else None,
         watch_kill=watch.watch_kill,
         oom_kills=oom_kills or 0,
-        oom_whole=request.oom_policy == "kill",
+        oom_group=request.oom_policy == "kill",
         oom_own=watch.observer.oom.own,
-        oom_above=watch.observer.oom.above,
+        oom_ancestor=watch.observer.oom.above,
         peak_memory=peak,
         limit_peak=cgroups.limit_peak(),
         mem_max=request.mem_max,

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from gravscope.actions.look.settle import UNTOLD
+from gravscope.actions.look.settle import NOT_NOTIFIED
 from gravscope.records import model, spec
 from tests.support import PATIENCE, REPOSITORY, Gravscope, ManagedGravscope, alive, until
 from tests.webhook import SECRET, Receiver, serving
@@ -264,15 +264,18 @@ def test_without_its_supervisor_nobody_is_told_and_the_record_says_so(gravscope:
     for job in (loud, quiet):
         _kill(gravscope.record(job)["supervisor_pid"])
     assert gravscope("status").returncode == 0
-    assert (gravscope.record(loud)["state"], UNTOLD in gravscope.record(loud)["warnings"]) == ("running", True)
+    assert (gravscope.record(loud)["state"], NOT_NOTIFIED in gravscope.record(loud)["warnings"]) == ("running", True)
     go.touch()
     commands = [gravscope.record(job)["pid"] for job in (loud, quiet)]
     until(lambda: not any(map(alive, commands)), "the end of both commands")
-    assert (UNTOLD in gravscope("show", loud).stdout, UNTOLD in gravscope("show", quiet).stdout) == (True, False)
+    assert (NOT_NOTIFIED in gravscope("show", loud).stdout, NOT_NOTIFIED in gravscope("show", quiet).stdout) == (
+        True,
+        False,
+    )
     record = gravscope.record(loud)
     assert (record["state"], record["notify"], record["notified"]) == ("lost", True, [])
-    assert record["warnings"].count(UNTOLD) == 1
-    assert UNTOLD not in gravscope.record(quiet)["warnings"]
+    assert record["warnings"].count(NOT_NOTIFIED) == 1
+    assert NOT_NOTIFIED not in gravscope.record(quiet)["warnings"]
     assert webhook.got == []
 
 
@@ -282,9 +285,9 @@ def test_a_supervisor_that_is_gone_with_its_job(gravscope: Gravscope, webhook: R
     record = gravscope.record(job)
     _kill(record["supervisor_pid"])
     _kill(record["pid"])
-    assert UNTOLD in gravscope("show", job).stdout
+    assert NOT_NOTIFIED in gravscope("show", job).stdout
     record = gravscope.record(job)
-    assert (record["state"], record["warnings"].count(UNTOLD), record["notified"]) == ("lost", 1, [])
+    assert (record["state"], record["warnings"].count(NOT_NOTIFIED), record["notified"]) == ("lost", 1, [])
     assert webhook.got == []
 
 

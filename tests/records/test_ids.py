@@ -1,4 +1,4 @@
-"""Names: any text is refused in one line, or makes a legal and unique unit, and files in the folders alone."""
+"""Names: any text is either refused in one line, or gives a legal, unique unit and files only in the two folders."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from tests.support import Gravscope, ManagedGravscope, until
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 NAMES = st.text(max_size=130) | st.from_regex(r"[A-Za-z0-9_.\-/\\@:%]{1,110}", fullmatch=True)
-# systemd.unit(5): what a unit may be called, less the characters that mean something (@, \, :)
+# systemd.unit(5): the characters of a unit name, without those with a special meaning (@, \, :).
 LEGAL_UNIT = re.compile(r"gravscope-[A-Za-z0-9_.-]+\.scope", re.ASCII)
-# names that are hard on a parser: of ids, of suffixes, of paths, of options
+# Names that a parser of ids, suffixes, paths or options may get wrong.
 HARD = [
     "a", "_", "0", "x" * 100, "a.scope", "a.service", "a.json", "a.lock", "x_20260101_120000", "x_20260101_120000_2",
     "a--b", "a..b", "a.", "a-", "_.", "gravscope-a.scope", "dev-sda.device", "mount", "nul", "__init__",
@@ -41,7 +41,7 @@ HARD = [
 @example("重い計算")
 @example("x" * 101)
 def test_a_name_is_refused_or_stays_in_its_folders(tmp_path_factory: pytest.TempPathFactory, name: str) -> None:
-    """Any text is a UsageError of one line, or a legal unit, and a lock and a log in the two folders alone."""
+    """Any text gives a UsageError of one line, or a legal unit name, and a lock and a log only in the two folders."""
     try:
         check_name(name)
     except UsageError as error:
@@ -67,20 +67,20 @@ def test_a_name_is_refused_or_stays_in_its_folders(tmp_path_factory: pytest.Temp
 @example(HARD)
 @settings(max_examples=10)
 def test_systemd_takes_every_unit_as_it_is(names: list[str]) -> None:
-    """`systemd-escape --mangle` leaves a legal name of a unit alone, and escapes whatever else."""
+    """`systemd-escape --mangle` leaves a legal unit name unchanged, and escapes anything else."""
     units = [unit_name(f"{check_name(name)}_20260101_120000_2-0123abcd") for name in names]
     said = subprocess.run(["systemd-escape", "--mangle", "--", *units], capture_output=True, text=True, check=True)
     assert said.stdout.split() == units
 
 
 def test_systemd_escape_would_tell() -> None:
-    """The check above can fail: what is no unit's name comes back changed."""
+    """The check above can fail: an illegal unit name is returned changed."""
     said = subprocess.run(["systemd-escape", "--mangle", "--", "a b.scope"], capture_output=True, text=True, check=True)
     assert said.stdout.strip() != "a b.scope"
 
 
 def test_hard_names_are_jobs_like_any_other(gravscope: Gravscope) -> None:
-    """Names that look like ids, units, records or options: each is started, found by its name, and shown."""
+    """Names that look like ids, units, records or options: each job is started, found by its name, and shown."""
     for name in ("x_20260101_120000", "a.json", "x" * 100):
         job = gravscope.start("-n", name, "--", "true")
         gravscope.ended(job)
@@ -100,7 +100,7 @@ def test_hard_names_are_jobs_like_any_other(gravscope: Gravscope) -> None:
     ],
 )  # fmt: skip
 def test_a_complaint_is_one_line_whatever_is_in_it(gravscope: Gravscope, words: tuple[str, ...]) -> None:
-    """A name that holds newlines, or tells a terminal what to do, is shown escaped."""
+    """A name with newlines or terminal control sequences is shown escaped."""
     done = gravscope(*words)
     assert done.returncode in (2, 3)
     assert done.stdout == ""
@@ -109,7 +109,7 @@ def test_a_complaint_is_one_line_whatever_is_in_it(gravscope: Gravscope, words: 
 
 
 def test_a_folder_that_is_gone(gravscope: Gravscope) -> None:
-    """Where the working directory has been removed, that is said, and not a traceback."""
+    """If the working directory was removed, a message says so; there is no traceback."""
     gone = gravscope.folder / "gone"
     gone.mkdir()
     script = f'rmdir "{gone}"; "$@"; echo $?'
@@ -123,7 +123,7 @@ def test_a_folder_that_is_gone(gravscope: Gravscope) -> None:
 
 
 def test_jobs_of_one_name_and_second_in_two_folders(managed: ManagedGravscope, clock: FakeClock) -> None:
-    """Their ids are the same, their units are not: each is a scope of its own, and is cancelled alone."""
+    """Their ids are equal but their units differ: each job has its own scope and is cancelled alone."""
     clock.stand_at(NOON)
     other = {"GRAVSCOPE_JOBS_DIR": str(managed.folder / "jobs2"), "GRAVSCOPE_LOG_DIR": str(managed.folder / "logs2")}
     first = managed.start("-n", "same", "--", "sleep", "1000", env=clock.environ)
@@ -137,7 +137,7 @@ def test_jobs_of_one_name_and_second_in_two_folders(managed: ManagedGravscope, c
         assert managed.systemctl("is-active", units[1]).stdout.strip() == "active"
     finally:
         managed("cancel", "same", env=other)
-    # which it is some moments after its job has ended
+    # The unit becomes inactive a little after its job has ended.
     until(lambda: managed.systemctl("is-active", units[1]).stdout.strip() == "inactive", "the end of its unit")
 
 
@@ -149,7 +149,7 @@ def read_unit(path: Path) -> str:
 
 
 def test_a_grace_period_of_a_month(managed: ManagedGravscope) -> None:
-    """Longer than poll(2) can wait for at a time: `cancel` waits for the unit's end all the same."""
+    """A grace period longer than the longest poll(2) timeout: `cancel` still waits for the unit's end."""
     job = managed.start("-n", "patient", "--grace", "30d", "--", "sleep", "1000")
     done = managed("cancel", job)
     assert (done.returncode, done.stderr) == (0, "")

@@ -172,7 +172,7 @@ def _confirmed(begun: Begun, answer: Answer) -> Facts:
     facts = {**begun.facts, **(answer.changes or {})}
     if answer.error is not None and facts["ended"] is None:
         # the supervisor could not write the record, and gave up; what we wrote of it goes, as if we could not either
-        begun.folder.withdraw(facts["id"])
+        begun.folder.remove_record(facts["id"])
         raise StoreError(answer.error, "nothing was started; make room, or set GRAVSCOPE_JOBS_DIR elsewhere")
     if answer.error is not None:
         raise UsageError(answer.error, "nothing was started")

@@ -14,7 +14,7 @@ from gravscope.actions.look.owner import refuse_foreign
 from gravscope.actions.look.settle import settled
 from gravscope.base.errors import RefusedError, UsageError
 from gravscope.notify.notify import SETTINGS as NOTIFY
-from gravscope.records.fields import OLDER_DISPATCHER
+from gravscope.records.fields import LEGACY_SCHEMA
 from gravscope.records.model import JobRecord
 from gravscope.records.spec import JobSpec, Limits
 from gravscope.records.store import Store
@@ -58,7 +58,7 @@ def spec_of_rerun(store: Store, job_id: str, changes: Changes, project: Project)
 
 def doubt_about(record: JobRecord) -> str | None:
     """Why a job that has ended cannot be run again; None if it can."""
-    if record.schema == OLDER_DISPATCHER:
+    if record.schema == LEGACY_SCHEMA:
         return "the older dispatcher recorded neither its limits nor its words for certain"
     texts = [*record.cmd, record.cwd, *record.env.values()]
     # a record from before `escaped` was there may mean either

@@ -193,13 +193,13 @@ def _environment(typed: Typed, settings: Mapping[str, str]) -> dict[str, str]:
 
 
 def _typed_variables(typed: Typed) -> dict[str, str]:
-    from gravscope.settings.env_file import VARIABLE, name_alone, read_env_file  # noqa: PLC0415 (for few jobs)
+    from gravscope.settings.env_file import VARIABLE, read_env_file, redacted_pair  # noqa: PLC0415 (for few jobs)
 
     given = read_env_file(Path(typed.env_file)) if typed.env_file else {}
     for pair in typed.env:
         name, equals, value = pair.partition("=")
         if not equals or not VARIABLE.fullmatch(name):
-            raise UsageError(f"-e: {name_alone(pair)} is not NAME=VALUE")
+            raise UsageError(f"-e: {redacted_pair(pair)} is not NAME=VALUE")
         given[name] = value
     return given
 

@@ -7,15 +7,15 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gravscope.actions.look.owner import look
-from gravscope.actions.look.settle import job_folder, settled
+from gravscope.actions.look.owner import read_for_display
+from gravscope.actions.look.settle import job_cgroup, settled
 from gravscope.actions.look.wait import open_log
 from gravscope.base.errors import GravscopeError, NoSuchJobError
 from gravscope.linux import cgroup, proc
 from gravscope.records import clock
 from gravscope.records.model import JobRecord
 from gravscope.records.progress import TAIL, Progress, find
-from gravscope.records.store import Store, each_readable
+from gravscope.records.store import Store, read_each
 
 # how many jobs are listed unless all are asked for
 RECENT = 20
@@ -54,7 +54,7 @@ def status(store: Store, job_ids: Sequence[str] = (), *, everything: bool = Fals
     """
     ids = list(job_ids) or (store.ids() if everything else store.latest(RECENT))
     found: list[Standing | GravscopeError] = []
-    for record in each_readable(store, ids):
+    for record in read_each(store, ids):
         try:
             found.append(standing(store, record) if isinstance(record, JobRecord) else record)
         except GravscopeError as error:
@@ -71,7 +71,7 @@ def _newest_first(found: list[Standing | GravscopeError]) -> list[Standing | Gra
     dated, latest = [], float("inf")
     for item in found:
         if isinstance(item, Standing):
-            latest = clock.began(item.record) or 0.0
+            latest = clock.start_time(item.record) or 0.0
         dated.append((latest, item))
     return [item for _, item in sorted(dated, key=lambda pair: pair[0], reverse=True)]
 
@@ -85,7 +85,7 @@ def standing(store: Store, record: JobRecord) -> Standing:
             record.warnings.append(UNWRITTEN)
             break
         time.sleep(0.01)
-        record = settled(store, look(store, record.id))
+        record = settled(store, read_for_display(store, record.id))
     return Standing(record, memory_now(record), progress_of(record)) if record.live else Standing(record)
 
 
@@ -96,7 +96,7 @@ def _is_over(record: JobRecord) -> bool:
         return False
     if pid is None or not proc.is_process(pid, record.supervisor_start_ticks) or proc.descendants(pid):
         return False
-    folder = job_folder(record)
+    folder = job_cgroup(record)
     return folder is None or not cgroup.populated(folder)
 
 
@@ -120,7 +120,7 @@ def memory_now(record: JobRecord) -> int | None:
     if record.boot_id != proc.boot_id():
         return None  # its numbers are those of other processes here
     if pid is not None and proc.is_process(pid, record.supervisor_start_ticks):
-        folder = job_folder(record)
+        folder = job_cgroup(record)
         used = None if folder is None else cgroup.read_number(folder, "memory.current")
         if used is not None:
             return used

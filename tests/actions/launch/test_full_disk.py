@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from gravscope.actions.control.cancel import Ladder
+from gravscope.actions.control.cancel import Escalation
 from gravscope.actions.look.settle import settled
 from gravscope.actions.look.status import UNWRITTEN
 from gravscope.linux import files, proc
@@ -245,7 +245,7 @@ def test_a_request_that_is_written_too_late(tmp_path: Path, monkeypatch: pytest.
     store = Store(tmp_path)
     text = {"id": "x", "name": "x", "cmd": ["x"], "cwd": "/", "log_file": "/x.log", "created": ""}
     store.write(JobRecord(state="killed", signal=signal.SIGTERM, ended="", reason="", **text))  # type: ignore[arg-type]
-    ladder = Ladder(store, JobRecord(state="running", **text), {}, None)  # type: ignore[arg-type]
+    escalation = Escalation(store, JobRecord(state="running", **text), {}, None)  # type: ignore[arg-type]
 
     def full(*_: object, **__: object) -> int:
         raise OSError(errno.ENOSPC, NO_SPACE)
@@ -253,9 +253,9 @@ def test_a_request_that_is_written_too_late(tmp_path: Path, monkeypatch: pytest.
     with monkeypatch.context() as patch:
         for name in ("write_atomically", "open_as"):
             patch.setattr(files, name, full)
-        ladder._begin(TERM_GROUP, Reach(1, 0))
-    ladder._reached()
-    assert ladder.conclude().state == store.read("x").state == "cancelled"
+        escalation._begin_step(TERM_GROUP, Reach(1, 0))
+    escalation._mark_reached()
+    assert escalation.final_record().state == store.read("x").state == "cancelled"
 
 
 def test_cancel_without_a_name_left(gravscope: Gravscope) -> None:

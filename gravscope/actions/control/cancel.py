@@ -88,7 +88,7 @@ def requester() -> str:
 
 
 class Escalation:
-    """One cancel of one job."""
+    """One cancel of one job: its steps, from the mildest to the strongest."""
 
     def __init__(self, store: Store, record: JobRecord, environ: Mapping[str, str], grace: float | None) -> None:
         self.store = store

@@ -5,10 +5,10 @@
     job = submit(["python", "fit.py"], name="fit", limits=Limits(mem_high="6G"))
     job.wait()
 
-Records, settings and folders are the command line's: a job that was started here is listed there, and the other way
-round. Nothing here prints, exits, changes the process (its signals, its umask, its children), or keeps anything open,
-so it may be called from any thread, in a notebook, and beside an event loop. Names start here as the package re-exports
-them (`gravscope.__init__`).
+Records, settings and folders are those of the command line: `gravscope status` lists jobs that were started here, and
+jobs() lists those started there. Nothing here prints, exits, changes the process (its signals, its umask, its
+children), or keeps anything open, so it may be used from any thread, in a notebook, and beside an event loop. The
+package re-exports the public names (`gravscope.__init__`).
 """
 
 from __future__ import annotations
@@ -16,17 +16,18 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from inspect import Parameter, Signature, signature
 from itertools import groupby
 from pathlib import Path
-from typing import TypeVar
+from typing import TypedDict, TypeVar, Unpack
 
 from gravscope.actions.control.cancel import cancel
 from gravscope.actions.launch.launch import launch
-from gravscope.actions.launch.spec import Typed, TypedLimits, make_limits, make_spec
+from gravscope.actions.launch.spec import Changes, Typed, TypedLimits, make_limits, make_spec
 from gravscope.actions.look.logs import read_log
-from gravscope.actions.look.owner import look
+from gravscope.actions.look.owner import read_for_display
 from gravscope.actions.look.settle import live_records, settled
 from gravscope.actions.look.wait import exit_status, wait
 from gravscope.base.errors import (
@@ -39,10 +40,11 @@ from gravscope.base.errors import (
     WaitTimeoutError,
 )
 from gravscope.base.quantity import INFINITY, parse_duration
-from gravscope.records.ids import name_of, normal, order_of
-from gravscope.records.model import JobRecord, OomPolicy, State
-from gravscope.records.spec import LAUNCHERS, OOM_POLICIES, LauncherChoice, Limits
+from gravscope.records.ids import name_of, normal, sort_key
+from gravscope.records.model import JobRecord
+from gravscope.records.spec import LAUNCHERS, OOM_POLICIES, Limits
 from gravscope.records.store import Store
+from gravscope.records.types import LauncherChoice, OomPolicy, State
 from gravscope.settings.project import here
 from gravscope.systemd.host import given_environment
 
@@ -66,41 +68,77 @@ Duration = float | str
 Word = TypeVar("Word", bound=str)
 
 _SIZES = ("mem_high", "mem_max", "swap_max", "tasks_max")
+F = TypeVar("F", bound=Callable[..., object])
+
+
+class JobOptions(TypedDict, total=False):
+    """The options of `submit` and `Job.rerun`, which are those of `gravscope run`. Times are seconds or text such as
+    "90m". None means that the option is not given."""
+
+    name: str | None
+    limits: Limits | None
+    env: Mapping[str, str] | None
+    env_file: StrPath | None
+    cwd: StrPath | None
+    launcher: LauncherChoice | None
+    timeout: Duration | None
+    grace: Duration | None
+    oom_policy: OomPolicy | None
+    memsafe: bool | None
+    unique: bool
+    notify: bool
+
+
+def _explicit_options(function: F) -> F:
+    """Gives the function a signature that lists each option by name, for help() and notebooks."""
+    own = [each for each in signature(function).parameters.values() if each.kind is not Parameter.VAR_KEYWORD]
+    options = [
+        Parameter(
+            name,
+            Parameter.KEYWORD_ONLY,
+            default=False if name in ("unique", "notify") else None,
+            annotation=getattr(kind, "__forward_arg__", kind),
+        )
+        for name, kind in JobOptions.__annotations__.items()
+    ]
+    vars(function)["__signature__"] = Signature([*own, *options])
+    return function
 
 
 class Job:
-    """A job by its id; everything else is looked up anew at each look, so nothing here is ever out of date."""
+    """A job, identified by its id. Everything else is read anew each time, so it is never out of date."""
 
     __slots__ = ("_store", "id")
 
     id: str
 
     def __init__(self, job: str) -> None:
-        """The job that the command line would take `job` for: an id, the beginning of one, a name, or a record's path.
+        """Finds the job as the command line does: `job` is an id, the beginning of one, a name, or the path of a
+        record.
 
-        Raises NoSuchJobError where there is none.
+        Raises NoSuchJobError if there is none.
         """
         self._store, self.id = Store(here().jobs_dir).locate(job)
 
     @classmethod
-    def _known(cls, store: Store, job_id: str) -> Job:
+    def _from_store(cls, store: Store, job_id: str) -> Job:
         found = cls.__new__(cls)
         found._store, found.id = store, job_id
         return found
 
     @property
     def record(self) -> JobRecord:
-        """All that is known of it now. Values of its variables are in it as they are, secrets included."""
-        return settled(self._store, look(self._store, self.id))
+        """All that is known of the job now. The values of its variables are not redacted, so secrets are included."""
+        return settled(self._store, read_for_display(self._store, self.id))
 
     @property
     def state(self) -> State:
-        """`starting` or `running` while it lives, and then how it ended: `succeeded`, `failed`, `oom-killed` …"""
+        """`starting` or `running` while it lives, then how it ended: `succeeded`, `failed`, `oom-killed` …"""
         return self.record.state
 
     @property
     def live(self) -> bool:
-        """True until it has ended."""
+        """True until the job has ended."""
         return self.record.live
 
     @property
@@ -110,97 +148,70 @@ class Job:
 
     @property
     def log_path(self) -> Path:
-        """The file that its output goes to."""
+        """The file with its output."""
         return Path(self.record.log_file)
 
     def log(self, lines: int | None = None) -> str:
-        """What it has written so far, or the last `lines` lines of it."""
+        """Its output so far, or the last `lines` lines of it."""
         return b"".join(read_log(self.record, lines)).decode("utf-8", "replace")
 
     def wait(self, timeout: Duration | None = None) -> int:
-        """Sleeps until it has ended; its exit status, 128+N if signal N ended it, 137 if it was killed for memory, and
-        never 0 unless it succeeded.
+        """Waits until it has ended. Returns its exit status, 128+N if signal N ended it, 137 if it was killed for
+        memory; never 0 unless it succeeded.
 
-        Raises WaitTimeoutError after `timeout` (seconds, or as "90m"); the job goes on.
+        Raises WaitTimeoutError after `timeout` (seconds, or text such as "90m"); the job goes on.
         """
         return exit_status(wait(self._store, [self.id], _seconds(timeout, "timeout"))[0])
 
     def cancel(self, grace: Duration | None = None) -> State:
-        """Ends it, and returns once it has ended; the state that it ended in, maybe before.
+        """Ends it and returns once it has ended. Returns its final state, also if it had ended before.
 
-        `grace` is the time between SIGTERM and SIGKILL, else the job's own. Raises GravscopeError if it is still there.
+        `grace` is the time between SIGTERM and SIGKILL; the default is the job's own. Raises GravscopeError if some of
+        its processes are left.
         """
         return cancel(self._store, self.id, os.environ, _seconds(grace, "grace")).record.state
 
     def pause(self) -> JobRecord:
-        """Lets it stand still, keeping its memory; its record once it does. Raises RefusedError if it has ended."""
+        """Pauses it; it keeps its memory. Returns its record once it is paused. Raises RefusedError if it has ended."""
         from gravscope.actions.control.pause import pause  # noqa: PLC0415 (nothing that starts a job needs it)
 
         return pause(self._store, self.id)
 
     def resume(self) -> JobRecord:
-        """Lets it go on; its record once it does. Raises RefusedError if it has ended."""
+        """Resumes it. Returns its record once it runs. Raises RefusedError if it has ended."""
         from gravscope.actions.control.pause import resume  # noqa: PLC0415
 
         return resume(self._store, self.id)
 
     def limit(self, limits: Limits, *, force: bool = False) -> JobRecord:
-        """Changes those of its limits that are not None in `limits`; its record once that holds.
+        """Changes the limits that are not None in `limits`. Returns its record once they hold.
 
-        Raises RefusedError if it has ended, or uses more by now: with `force`, it is slowed down or killed at once.
-        Raises UnsupportedError for what nobody can hold here.
+        Raises RefusedError if it has ended, or if it now uses more than the new limit; with `force`, it is slowed down
+        or killed at once instead. Raises UnsupportedError for a limit that nothing can hold here.
         """
         from gravscope.actions.control.limit import limit  # noqa: PLC0415
 
         if limits == Limits():
             raise UsageError("limits: there is none to change", 'give some, such as Limits(mem_high="8G")')
-        with _words_of_python(everywhere=True):
+        with _arguments_for_options(everywhere=True):
             return limit(self._store, self.id, make_limits(_typed_limits(limits)), os.environ, force=force)
 
-    def rerun(  # noqa: PLR0913 (the options of `gravscope rerun`, each by its name)
-        self,
-        *,
-        name: str | None = None,
-        limits: Limits | None = None,
-        env: Mapping[str, str] | None = None,
-        env_file: StrPath | None = None,
-        cwd: StrPath | None = None,
-        launcher: LauncherChoice | None = None,
-        timeout: Duration | None = None,
-        grace: Duration | None = None,
-        oom_policy: OomPolicy | None = None,
-        memsafe: bool | None = None,
-        unique: bool = False,
-        notify: bool = False,
-    ) -> Job:
-        """Starts it once more, now that it has ended: what is left away is as its record has it, the rest as in
-        `submit`. The new job is kept where this one is, and both records name each other.
+    @_explicit_options
+    def rerun(self, **options: Unpack[JobOptions]) -> Job:
+        """Starts it again after it has ended. Options that are not given are taken from its record; the others are as
+        in `submit`. The new job is in the same folder of records, and each record names the other job.
 
         Raises RefusedError while it still lives, and the errors of `submit`.
         """
         from gravscope.actions.launch.rerun import spec_of_rerun  # noqa: PLC0415
 
-        with _words_of_python():
-            changes = Typed(
-                command=(),
-                name=name,
-                cwd=None if cwd is None else os.fspath(cwd),
-                env=_pairs(env or {}),
-                env_file=None if env_file is None else os.fspath(env_file),
-                limits=_typed_limits(limits or Limits()),
-                launcher=_one_of(launcher, LAUNCHERS, "launcher"),
-                timeout=_typed(timeout, "timeout"),
-                grace=_typed(grace, "grace"),
-                oom_policy=_one_of(oom_policy, OOM_POLICIES, "oom_policy"),
-                memsafe=memsafe,
-                unique=unique,
-                notify=notify,
-            )
+        with _arguments_for_options():
+            changes = _changes(options)
             project = here()
             if project.jobs_dir != self._store.jobs_dir:
                 project = project.replaced(jobs_dir=self._store.jobs_dir, log_dir=self.log_path.parent)
             spec = spec_of_rerun(self._store, self.id, changes, project)
-            return Job._known(self._store, launch(spec, project, given_environment())["id"])
+            return Job._from_store(self._store, launch(spec, project, given_environment())["id"])
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Job):
@@ -218,63 +229,55 @@ class Job:
         return f"<Job {self.id}: {record.state}>"
 
 
-def submit(  # noqa: PLR0913 (the options of `gravscope run`, each by its name)
-    command: str | Sequence[StrPath],
-    *,
-    name: str | None = None,
-    limits: Limits | None = None,
-    env: Mapping[str, str] | None = None,
-    env_file: StrPath | None = None,
-    cwd: StrPath | None = None,
-    shell: bool = False,
-    launcher: LauncherChoice | None = None,
-    timeout: Duration | None = None,
-    grace: Duration | None = None,
-    oom_policy: OomPolicy | None = None,
-    memsafe: bool | None = None,
-    unique: bool = False,
-    notify: bool = False,
-) -> Job:
+@_explicit_options
+def submit(command: str | Sequence[StrPath], *, shell: bool = False, **options: Unpack[JobOptions]) -> Job:
     """Starts a job as `gravscope run` does, and returns once its command runs.
 
-    `command` is a list of words, or with `shell=True` one string for bash. Times are seconds or as "90m". What is left
-    away is as the project's settings have it. Raises one of the kinds of GravscopeError.
+    `command` is a list of words, or with `shell=True` one string for bash. Times are seconds or text such as "90m".
+    Options that are not given are taken from the project's settings. Raises a kind of GravscopeError.
     """
-    with _words_of_python():
-        typed = Typed(
-            command=_words(command, shell=shell),
-            name=name,
-            shell=shell,
-            cwd=None if cwd is None else os.fspath(cwd),
-            env=_pairs(env or {}),
-            env_file=None if env_file is None else os.fspath(env_file),
-            limits=_typed_limits(limits or Limits()),
-            launcher=_one_of(launcher, LAUNCHERS, "launcher"),
-            timeout=_typed(timeout, "timeout"),
-            grace=_typed(grace, "grace"),
-            oom_policy=_one_of(oom_policy, OOM_POLICIES, "oom_policy"),
-            memsafe=memsafe,
-            unique=unique,
-            notify=notify,
-        )
+    with _arguments_for_options():
+        words = _words(command, shell=shell)
+        typed = Typed(command=words, shell=shell, **_changes(options).as_dict())
         project = here()
         spec = make_spec(typed, project)
-        return Job._known(Store(project.jobs_dir), launch(spec, project, given_environment())["id"])
+        return Job._from_store(Store(project.jobs_dir), launch(spec, project, given_environment())["id"])
 
 
 def jobs(name: str | None = None, *, live: bool = False) -> list[Job]:
-    """The jobs of this project, newest first; only those named `name`, only those that live."""
+    """The jobs of this project, newest first; with `name` only those of that name, with `live` only live ones."""
     store = Store(here().jobs_dir)
     ids = [record.id for record in live_records(store)] if live else store.ids()
     wanted = [job_id for job_id in ids if name is None or name_of(job_id) == normal(name)]
-    return [Job._known(store, job_id) for job_id in _newest_first(store, wanted)]
+    return [Job._from_store(store, job_id) for job_id in _newest_first(store, wanted)]
 
 
 def _newest_first(store: Store, ids: list[str]) -> Iterator[str]:
     """`ids`, which are sorted, with those of the same second in the order in which they were really started."""
-    for _second, group in groupby(ids, key=lambda job_id: order_of(job_id)[0]):
+    for _second, group in groupby(ids, key=lambda job_id: sort_key(job_id)[0]):
         same = list(group)
-        yield from same if len(same) == 1 else sorted(same, key=store.began, reverse=True)
+        yield from same if len(same) == 1 else sorted(same, key=store.start_time, reverse=True)
+
+
+def _changes(options: JobOptions) -> Changes:
+    """The options as the command line would pass them. Raises TypeError for an unknown option, as Python does."""
+    for name in options.keys() - JobOptions.__annotations__.keys():
+        raise TypeError(f"there is no option {name!r}; there are {', '.join(JobOptions.__annotations__)}")
+    cwd, env_file = options.get("cwd"), options.get("env_file")
+    return Changes(
+        name=options.get("name"),
+        limits=_typed_limits(options.get("limits") or Limits()),
+        env=_pairs(options.get("env") or {}),
+        env_file=None if env_file is None else os.fspath(env_file),
+        cwd=None if cwd is None else os.fspath(cwd),
+        launcher=_one_of(options.get("launcher"), LAUNCHERS, "launcher"),
+        timeout=_typed(options.get("timeout"), "timeout"),
+        grace=_typed(options.get("grace"), "grace"),
+        oom_policy=_one_of(options.get("oom_policy"), OOM_POLICIES, "oom_policy"),
+        memsafe=options.get("memsafe"),
+        unique=options.get("unique", False),
+        notify=options.get("notify", False),
+    )
 
 
 def _words(command: str | Sequence[StrPath], *, shell: bool) -> list[str]:
@@ -302,14 +305,14 @@ def _one_of(word: Word | None, words: Sequence[str], option: str) -> Word | None
 
 
 def _typed_limits(limits: Limits) -> TypedLimits:
-    """Limits as the command line would have them."""
+    """Limits as the command line would pass them."""
     quota = None if limits.cpu_quota is None else INFINITY if limits.cpu_quota == math.inf else f"{limits.cpu_quota}%"
     sizes = {name: None if (size := getattr(limits, name)) is None else str(size) for name in _SIZES}
     return TypedLimits(**sizes, cpu_quota=quota, cpu_weight=limits.cpu_weight, io_weight=limits.io_weight)
 
 
 def _typed(duration: Duration | None, option: str) -> str | None:
-    """A duration as the command line would have it."""
+    """A duration as the command line would pass it."""
     if duration is None or isinstance(duration, str):
         return duration
     if not isinstance(duration, int | float) or math.isnan(duration):
@@ -322,15 +325,16 @@ def _seconds(duration: Duration | None, option: str) -> float | None:
     return None if typed is None else parse_duration(typed, option)
 
 
-_ARGUMENTS = {"force", *(submit.__kwdefaults__ or {}), *Limits().as_dict()}
+_ARGUMENTS = {"force", "shell", *JobOptions.__annotations__, *Limits().as_dict()}
 _OPTION = re.compile(r"(?<![\w-])--?[a-z][a-z-]*")
 _OPTION_FIRST = re.compile(rf"{_OPTION.pattern}(?=:)")
 
 
 @contextmanager
-def _words_of_python(*, everywhere: bool = False) -> Iterator[None]:
-    """What the command line would say of an option, said of the argument: `mem_high`, not `--mem-high`. In a message
-    that is where it begins, for a command has options, too; or, where there is none in it, `everywhere`."""
+def _arguments_for_options(*, everywhere: bool = False) -> Iterator[None]:
+    """Replaces options by arguments in the text of errors: `mem_high`, not `--mem-high`. In a message only an option at
+    the beginning is replaced, as the user's command has options too; with `everywhere`, for messages without a command,
+    all."""
     try:
         yield
     except GravscopeError as error:

@@ -1,29 +1,29 @@
-"""The guard: a heavy script refuses to run except as a job (see `gravscope guard`).
+"""The guard: makes a heavy script refuse to run except as a job (see `gravscope guard`).
 
     from gravscope.guard import require_job
 
     require_job()
 
-A shell script needs no Python for it; put this line after its first comments (`gravscope guard install` does):
+A shell script does not need Python for this; put this line after its first comments (`gravscope guard install` does):
 
     [ "${GRAV_BG_JOB:-}" = 1 ] || { echo 'dispatcher経由で実行してください: gravscope run -- ...' >&2; exit 1; }
 
-The guard stands at the top of scripts that may be started thousands of times, so it imports nothing that a bare
-`python` has not loaded already; a test counts the modules.
+The guard is at the top of scripts that may be started thousands of times, so it imports only modules that a bare
+`python` has already loaded; a test counts the modules.
 """
 
 import os
 import sys
 
 MESSAGE = "dispatcher経由で実行してください"
-# For a standard error that cannot show Japanese: rows of escapes would tell nobody anything.
+# For a standard error that cannot show Japanese: escape sequences would not help anybody.
 _ASCII_MESSAGE = "run this through the dispatcher"
 _SAFE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@%+=:,./-_")
 _NAME_LENGTH = 60
 
 
 def require_job(name: str | None = None) -> None:
-    """Return inside a job of gravscope (`GRAV_BG_JOB=1`); anywhere else say what to type instead, and exit with 1."""
+    """Return inside a job of gravscope (`GRAV_BG_JOB=1`). Anywhere else print what to type instead, and exit with 1."""
     if os.environ.get("GRAV_BG_JOB") == "1":
         return
     _complain(_job_command(name))
@@ -31,7 +31,7 @@ def require_job(name: str | None = None) -> None:
 
 
 def _job_command(name: str | None) -> str:
-    # orig_argv is what was typed, with the interpreter, its options and `-m`; argv has lost all three.
+    # orig_argv has the full command line, with the interpreter, its options and `-m`; argv does not.
     typed = sys.orig_argv or ["python", *sys.argv]
     return " ".join([_gravscope(), "run -n", _quoted(name or _script_name()), "--", *map(_quoted, typed)])
 
@@ -53,20 +53,20 @@ def _is_program(path: str) -> bool:
 
 
 def _script_name() -> str:
-    # `python -m package.tool` leaves the module's name in __spec__; a plain script has no __spec__.
+    # For `python -m package.tool` the module's name is in __spec__; a plain script has no __spec__.
     spec = getattr(sys.modules.get("__main__"), "__spec__", None)
     name = "" if spec is None else spec.name.removesuffix("__main__").rstrip(".").rpartition(".")[2]
     if not name:
-        # Not pathlib: importing it costs several times what the whole guard may.
+        # Not pathlib: importing it takes several times as long as the whole guard may.
         name = (sys.argv or [""])[0].rpartition("/")[2].removesuffix(".py")
-    if name.startswith("-"):  # what `python -c` and `python -` leave there
+    if name.startswith("-"):  # set by `python -c` and `python -`
         return "job"
     plain = "".join(c if c in _SAFE and c not in "@%+=:,/" else "-" for c in name)
     return plain.strip("-._")[:_NAME_LENGTH] or "job"
 
 
 def _quoted(word: str) -> str:
-    """Quote as shlex.quote does, without importing shlex, which brings `re` along."""
+    """Quote as shlex.quote does, without importing shlex, which imports `re`."""
     if word and _SAFE.issuperset(word):
         return word
     return "'" + word.replace("'", "'\"'\"'") + "'"
@@ -74,7 +74,7 @@ def _quoted(word: str) -> str:
 
 def _complain(command: str) -> None:
     stream = sys.stderr
-    if stream is None:  # what pythonw and a closed descriptor 2 leave
+    if stream is None:  # with pythonw, or if descriptor 2 is closed
         return
     encoding = getattr(stream, "encoding", None) or "utf-8"
     try:
@@ -87,5 +87,5 @@ def _complain(command: str) -> None:
         stream.write(f"{message}\n{shown}\n")
         stream.flush()
     except (OSError, ValueError):
-        # A full standard error must not spoil the exit status: with text left in it, Python would end with 120.
+        # If standard error is full, text that is left in it would make Python exit with 120 instead of 1.
         sys.stderr = None

@@ -1,4 +1,4 @@
-"""Jobs from Python: what `submit`, `jobs` and `Job` return and raise, and what they leave of the process as it was."""
+"""Jobs from Python: what `submit`, `jobs` and `Job` return and raise, and that they leave the process unchanged."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ GIB = 2**30
 
 @pytest.fixture(autouse=True)
 def here(gravscope: Gravscope, monkeypatch: pytest.MonkeyPatch) -> Gravscope:
-    """This process in a folder and an environment of its own, as the command line has it in other tests."""
+    """This process in the folder and environment that the command line has in other tests."""
     for name in os.environ.keys() - gravscope.environ.keys():
         monkeypatch.delenv(name)
     for name, value in gravscope.environ.items():
@@ -50,7 +50,7 @@ def here(gravscope: Gravscope, monkeypatch: pytest.MonkeyPatch) -> Gravscope:
 
 
 def in_python(tool: Gravscope, code: str) -> str:
-    """What a Python program of its own prints."""
+    """The output of a separate Python program."""
     done = subprocess.run(
         [sys.executable, "-c", code], env=tool.environ, cwd=tool.folder, capture_output=True, text=True, check=False
     )
@@ -62,7 +62,7 @@ def in_python(tool: Gravscope, code: str) -> str:
 
 
 def test_a_job_from_start_to_end(here: Gravscope) -> None:
-    """submit returns a job that runs; its end is its command's, and the command line knows it as one of its own."""
+    """submit returns a running job; it ends as its command does, and the command line lists it."""
     job = submit(["sleep", "1000"], name="fit", env={"A": "b"}, timeout="1h")
     assert (job.state, job.live, job.name) == ("running", True, "fit")
     assert (job.record.timeout, job.record.env, job.record.cwd) == (3600, {"A": "b"}, str(here.folder))
@@ -78,7 +78,7 @@ def test_a_job_from_start_to_end(here: Gravscope) -> None:
 
 
 def test_waiting_has_an_end_and_the_job_has_not(here: Gravscope) -> None:
-    """wait(timeout) raises, the job goes on; cancel ends it and says how it ended, a second time as well."""
+    """wait(timeout) raises and the job goes on; cancel ends it and returns how it ended, also the second time."""
     job = submit(["sleep", "1000"])
     for timeout in (0, 0.05, "50ms"):
         with pytest.raises(WaitTimeoutError):
@@ -90,7 +90,7 @@ def test_waiting_has_an_end_and_the_job_has_not(here: Gravscope) -> None:
 
 
 def test_limits_reach_the_job() -> None:
-    """As people write them; no swap beside a hard limit alone, as on the command line."""
+    """Limits as people write them; with a hard limit alone there is no swap, as on the command line."""
     limits = Limits(mem_max="1G")
     job = submit(["true"], limits=limits)
     assert job.record.limits == Limits(mem_max=GIB, swap_max=0)
@@ -100,7 +100,7 @@ def test_limits_reach_the_job() -> None:
 
 
 def test_the_settings_of_the_project_count(here: Gravscope) -> None:
-    """What is left away is taken from the project, as `gravscope run` takes it; what is given wins."""
+    """Options that are not given are taken from the project, as in `gravscope run`; given ones win."""
     (here.folder / "gravscope.toml").write_text("memsafe = false\n")
     with_settings = submit(["sh", "-c", "echo ${OMP_NUM_THREADS-unset}"])
     given = submit(["sh", "-c", "echo $OMP_NUM_THREADS"], memsafe=True)
@@ -109,7 +109,7 @@ def test_the_settings_of_the_project_count(here: Gravscope) -> None:
 
 
 def test_a_shell_string_and_paths(here: Gravscope) -> None:
-    """One string is for bash, and only if that is said; words, folders and files may be paths."""
+    """One string is run by bash only with shell=True; words, folders and files may be paths."""
     (here.folder / "variables").write_text("B=file\n")
     script = here.folder / "script"
     script.write_text("#!/bin/sh\necho $B $1\n")
@@ -121,7 +121,7 @@ def test_a_shell_string_and_paths(here: Gravscope) -> None:
 
 
 def test_what_a_notebook_shows(here: Gravscope) -> None:
-    """repr tells id and state as they are now, and never raises, not even of a job that is gone."""
+    """repr shows the current id and state and never raises, even if the job's record is gone."""
     job = submit(["sleep", "1000"], name="nap")
     assert repr(job) == f"<Job {job.id}: running>"
     job.cancel()
@@ -132,7 +132,7 @@ def test_what_a_notebook_shows(here: Gravscope) -> None:
 
 
 def test_a_job_is_found_and_stays_the_same(here: Gravscope, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By name or id, equal to what submit returned, also after pickling, and from any folder."""
+    """By name or id; equal to the result of submit, also after pickling, and from any folder."""
     job = submit(["true"], name="fit")
     job.wait()
     same = [Job("fit"), Job(job.id), Job(str(here.jobs_dir / f"{job.id}.json")), pickle.loads(pickle.dumps(job))]  # noqa: S301
@@ -146,7 +146,7 @@ def test_a_job_is_found_and_stays_the_same(here: Gravscope, monkeypatch: pytest.
 
 
 def test_jobs_newest_first() -> None:
-    """All of them, those of a name, those that live."""
+    """All jobs, those of one name, or live ones."""
     assert jobs() == []
     first, nap, last = submit(["true"], name="fit"), submit(["sleep", "1000"], name="nap"), submit(["true"], name="fit")
     assert [first.wait(), last.wait()] == [0, 0]
@@ -159,7 +159,7 @@ def test_jobs_newest_first() -> None:
 
 
 def test_the_newest_of_one_second(here: Gravscope) -> None:
-    """Neither the time in ids tells it, nor do their names: the records do."""
+    """Neither the times in the ids nor the names tell it; the records do."""
     here.jobs_dir.mkdir()
     for number, name in enumerate("dbface"):
         job_id, when = f"{name}_20260101_120000", f"2026-01-01T12:00:00.{number:03d}+00:00"
@@ -169,7 +169,7 @@ def test_the_newest_of_one_second(here: Gravscope) -> None:
 
 
 def test_the_examples_run(here: Gravscope) -> None:
-    """The blocks of docs/python.md are one program, which prints what the remarks in it say."""
+    """The blocks of docs/python.md are one program, which prints what its comments say."""
     text = (REPOSITORY / "docs" / "python.md").read_text()
     code = "".join(re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL))
     (here.folder / "fit.py").write_text("print('ready')\nprint('done')\n")
@@ -180,7 +180,7 @@ def test_the_examples_run(here: Gravscope) -> None:
 
 
 def _with_id(line: str, real: str) -> str:
-    """`line` with the id that is in `real`, which is as long."""
+    """`line` with its id replaced by the one in `real`, which has the same length."""
     ids = r"fit_\d{8}_\d{6}"
     return re.sub(ids, re.findall(ids, real)[0], line)
 
@@ -213,7 +213,7 @@ MISTAKES: list[tuple[dict[str, Any], type[GravscopeError], str]] = [
 def test_a_mistake_is_an_error_in_the_words_of_python(
     here: Gravscope, wrong: dict[str, Any], kind: type[GravscopeError], said: str
 ) -> None:
-    """Of the kind that the exit status stands for, naming the argument and no option; nothing is left behind."""
+    """The error class matches the exit status, the message names the argument, not the option; nothing is left."""
     with pytest.raises(GravscopeError) as raised:
         submit(**{"command": ["true"], **wrong})
     assert type(raised.value) is kind
@@ -224,14 +224,14 @@ def test_a_mistake_is_an_error_in_the_words_of_python(
 
 
 def test_a_command_that_is_not_there(here: Gravscope) -> None:
-    """It is an error, and a record says so."""
+    """It raises an error, and the record says so."""
     with pytest.raises(UsageError, match="command not found: no-such-command"):
         submit(["no-such-command"])
     assert [(record["state"], record["name"]) for record in here.records()] == [("never-started", "no-such-command")]
 
 
 def test_unique_refuses_a_twin() -> None:
-    """While one of that name lives, and only then."""
+    """It is refused only while a job of that name lives."""
     job = submit(["sleep", "1000"], name="one", unique=True)
     with pytest.raises(RefusedError, match=job.id):
         submit(["true"], name="one", unique=True)
@@ -243,8 +243,8 @@ def test_unique_refuses_a_twin() -> None:
 
 
 def test_nothing_is_left_open_and_nobody_is_left_over() -> None:
-    """After twenty jobs there are no more descriptors and children than before, and no warning of a child forgotten."""
-    submit(["true"]).wait()  # whatever is opened once and for all
+    """After twenty jobs there are no more descriptors or children than before, and no ResourceWarning about a child."""
+    submit(["true"]).wait()  # opens what is opened only once
     before = len(os.listdir("/proc/self/fd")), proc.children(os.getpid()), threading.active_count()
     started = [submit(["true"]) for _ in range(20)]
     assert [job.wait() for job in started] == [0] * 20
@@ -253,7 +253,7 @@ def test_nothing_is_left_open_and_nobody_is_left_over() -> None:
 
 
 def test_from_many_threads() -> None:
-    """Threads start, wait for and cancel jobs side by side, one job too."""
+    """Threads start, wait for and cancel jobs at the same time, also the same job."""
     with ThreadPoolExecutor(8) as pool:
         started = list(pool.map(lambda number: submit(["sh", "-c", f"exit {number}"], name="same"), range(8)))
         assert list(pool.map(Job.wait, started)) == list(range(8))
@@ -263,8 +263,8 @@ def test_from_many_threads() -> None:
 
 
 def test_what_belongs_to_the_process_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Signal handlers, umask, working directory and environment are nobody's but the program's: other threads of it
-    make files and start programs meanwhile."""
+    """Signal handlers, umask, working directory and environment are never changed: other threads create files and start
+    programs at the same time."""
 
     def touched(*_arguments: object) -> None:
         raise AssertionError("this belongs to the process")
@@ -284,7 +284,7 @@ def test_what_belongs_to_the_process_stays(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_beside_an_event_loop() -> None:
-    """As a notebook has it: a job is started in a running loop, and waited for in a thread while the loop goes on."""
+    """As in a notebook: a job is started in a running loop, and a thread waits for it while the loop runs."""
 
     async def main() -> tuple[int, int]:
         ticks = 0
@@ -322,8 +322,8 @@ signal.signal(signal.SIGCHLD, reap)""",
 
 @pytest.mark.parametrize("how", SIGCHLD)
 def test_whatever_becomes_of_sigchld(here: Gravscope, how: str) -> None:
-    """A program that ignores SIGCHLD, reaps whatever ends, or blocks every signal, starts jobs that end as they should,
-    and the jobs begin with signals as they are meant to be."""
+    """If a program ignores SIGCHLD, reaps all children, or blocks every signal, its jobs still end as they should, and
+    start with the proper signal settings."""
     code = f"""
 import os, signal
 from gravscope import submit
@@ -334,13 +334,12 @@ print(job.wait(), nap.cancel(), *job.log().split()[1::2])
 """
     code_of_job, cancelled, blocked, ignored = in_python(here, code).split()
     assert (code_of_job, cancelled, int(blocked, 16)) == ("5", "cancelled", 0)
-    # of SIGHUP alone is a job deaf; 32 and 33 are the C library's own, which lets nobody change them (nptl(7))
+    # A job ignores only SIGHUP; 32 and 33 belong to the C library, which lets nobody change them (nptl(7)).
     assert int(ignored, 16) & ~(0b11 << 31) == 1 << (signal.SIGHUP - 1)
 
 
 def test_a_fork_meanwhile_holds_nothing_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process that another thread forks while a job is being started inherits our end of the pipe that the answer
-    comes through: it is not waited for."""
+    """A process that another thread forks during a start inherits our end of the pipe; it is not waited for."""
     forked: list[int] = []
     spawn = start.spawn
 
@@ -367,7 +366,7 @@ def test_a_fork_meanwhile_holds_nothing_up(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_scope_is_nobodys_child(managed: ManagedGravscope) -> None:
-    """A program that started a job in a scope has no child by it, neither while the job runs nor afterwards."""
+    """A program that started a job in a scope has no child because of it, neither while the job runs nor afterwards."""
     code = """
 import os, warnings
 from gravscope import submit

@@ -18,7 +18,7 @@ import pytest
 
 from gravscope.base import errors
 from gravscope.guard import MESSAGE
-from gravscope.records import model
+from gravscope.records import model, parts, types
 from tests.support import REPOSITORY
 
 READMES = [REPOSITORY / "README.md", REPOSITORY / "README.ja.md"]
@@ -175,17 +175,17 @@ def test_every_subcommand_has_json() -> None:
 
 def record_fields() -> dict[str, bool]:
     """Every field of a record as docs/record.md writes it, and whether it may be null."""
-    parts: dict[str, type] = {
+    kinds: dict[str, type] = {
         "": model.JobRecord,
-        "limits.": model.Limits,
-        "limit_changes[].": model.LimitChange,
-        "cancel.": model.Cancel,
-        "cancel.steps[].": model.CancelStep,
-        "notified[].": model.Notified,
+        "limits.": parts.Limits,
+        "limit_changes[].": parts.LimitChange,
+        "cancel.": parts.Cancel,
+        "cancel.steps[].": parts.CancelStep,
+        "notified[].": parts.Notified,
     }
     return {
         prefix + name: NoneType in get_args(hint)
-        for prefix, kind in parts.items()
+        for prefix, kind in kinds.items()
         for name, hint in get_type_hints(kind).items()
         if name in getattr(kind, "__struct_fields__", kind.__annotations__)
     }
@@ -210,7 +210,7 @@ def test_documented_nulls_are_right() -> None:
 
 def test_every_state_is_documented() -> None:
     """docs/record.md has a row for each state, and no other."""
-    states = [*get_args(model.LiveState), *get_args(model.EndState)]
+    states = [*get_args(types.LiveState), *get_args(types.EndState)]
     assert first_cells(RECORD, "state") == states
 
 

@@ -1,4 +1,4 @@
-"""The guard that scripts import: who passes, what the others are told, and what it costs."""
+"""The guard that scripts import: when it passes, what it prints otherwise, and what it costs."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_inside_a_job_it_returns(folder: Path) -> None:
 
 @pytest.mark.parametrize("environment", [{}, {"GRAV_BG_JOB": ""}, {"GRAV_BG_JOB": "0"}, {"GRAV_BG_JOB": "11"}])
 def test_outside_it_exits_with_1(folder: Path, environment: dict[str, str]) -> None:
-    """With anything but exactly 1 in GRAV_BG_JOB nothing of the script runs, and the exit status is 1."""
+    """Unless GRAV_BG_JOB is exactly 1, nothing of the script runs, and the exit status is 1."""
     done = run(folder, "heavy.py", **environment)
     assert (done.returncode, done.stdout) == (1, "")
 
@@ -65,13 +65,13 @@ def test_outside_it_exits_with_1(folder: Path, environment: dict[str, str]) -> N
     ],
 )
 def test_what_to_type(folder: Path, command: list[str], name: str, shown: str) -> None:
-    """It says what is wrong, and below it the command to type: the one that was typed, quoted, behind gravscope run."""
+    """It says what is wrong, and then the command to type: the typed command, quoted, after `gravscope run`."""
     done = run(folder, *command)
     assert done.stderr == f"{MESSAGE}\ngravscope run -n {name} -- {sys.executable} {shown}\n"
 
 
 def test_the_command_is_quoted_as_a_shell_reads_it(folder: Path) -> None:
-    """A shell that is given the shown command splits it into exactly the words that were typed."""
+    """A shell splits the shown command into exactly the words that were typed."""
     words = ["heavy.py", "a b", "it's", "$HOME", "`x`", "*", "#", "back\\slash", 'dou"ble', "new\nline", "~", ""]
     shown = run(folder, *words).stderr.partition(" -- ")[2]
     split = subprocess.run(["sh", "-c", "printf '%s\\0' " + shown], capture_output=True, text=True, check=True)
@@ -79,7 +79,7 @@ def test_the_command_is_quoted_as_a_shell_reads_it(folder: Path) -> None:
 
 
 def test_a_given_name_is_used(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A name that the caller gives stands in the command."""
+    """The name that the caller gives is in the command."""
     monkeypatch.delenv("GRAV_BG_JOB", raising=False)
     with pytest.raises(SystemExit) as ended:
         require_job("night run")
@@ -108,7 +108,7 @@ def test_where_gravscope_is_on_no_path(folder: Path) -> None:
 
 @pytest.mark.parametrize("encoding", ["ascii", "ascii:strict", "latin-1:strict"])
 def test_a_narrow_standard_error(folder: Path, encoding: str) -> None:
-    """Where standard error cannot show Japanese it says the same in English, and there is no traceback."""
+    """If standard error cannot show Japanese, the message is in English, and there is no traceback."""
     done = run(folder, "heavy.py", "é", "重", PYTHONIOENCODING=encoding, LANG="C", LC_ALL="C", PYTHONUTF8="0")
     assert done.returncode == 1
     first, second = done.stderr.splitlines()
@@ -118,7 +118,7 @@ def test_a_narrow_standard_error(folder: Path, encoding: str) -> None:
 
 @pytest.mark.parametrize("redirect", ["2>&-", "2>/dev/full"])
 def test_no_standard_error_at_all(folder: Path, redirect: str) -> None:
-    """Where standard error is closed or full it still refuses, with exit status 1."""
+    """If standard error is closed or full, it still refuses, with exit status 1."""
     done = subprocess.run(
         ["sh", "-c", f'exec "$0" heavy.py {redirect}', sys.executable],
         cwd=folder,
@@ -131,7 +131,7 @@ def test_no_standard_error_at_all(folder: Path, redirect: str) -> None:
 
 @pytest.mark.parametrize("value", ["1", "0"])
 def test_it_loads_no_module(tmp_path: Path, value: str) -> None:
-    """To pass or to be refused, it loads nothing that a bare python has not loaded: that is why it costs nothing."""
+    """Whether it passes or refuses, it loads no module that a bare python has not loaded."""
     code = (
         "import sys; before = set(sys.modules); import gravscope.guard\n"
         "try: gravscope.guard.require_job()\n"

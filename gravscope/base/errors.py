@@ -1,13 +1,13 @@
-"""What can go wrong, as types: each error says what happened, what to type next, and the exit status it stands for.
+"""The errors that gravscope reports. Each has a message, a hint what to do next, and an exit status.
 
-The exit statuses are a contract (see `docs/architecture.md`); nothing but `gravscope.cli` turns them into an exit.
+The exit statuses are a contract (see `docs/architecture.md`); only `gravscope.cli` exits with them.
 """
 
 from __future__ import annotations
 
 
 class GravscopeError(Exception):
-    """Anything that gravscope can explain in one line; `exit_code` is what the command line then exits with."""
+    """An error that is explained in one line. `exit_code` is the exit status of the command line."""
 
     exit_code = 1
 
@@ -24,25 +24,25 @@ class GravscopeError(Exception):
 
 
 class UsageError(GravscopeError):
-    """The request itself is wrong: a size that is none, a name that cannot be a file's, a command that is not there."""
+    """The request itself is invalid: not a size, not a possible file name, a command that does not exist."""
 
     exit_code = 2
 
 
 class NoSuchJobError(GravscopeError):
-    """No job of that id, prefix or name."""
+    """There is no job with this id, prefix or name."""
 
     exit_code = 3
 
 
 class RefusedError(GravscopeError):
-    """The request is sound, and the answer is no: the name is busy, the job is not in a state for it."""
+    """The request is valid but refused: the name is in use, or the job is in a state that does not allow it."""
 
     exit_code = 4
 
 
 class UnsupportedError(GravscopeError):
-    """This machine cannot do what was demanded."""
+    """This machine cannot do what was asked for."""
 
     exit_code = 5
 
@@ -54,6 +54,6 @@ class StoreError(GravscopeError):
 
 
 class WaitTimeoutError(GravscopeError):
-    """Waiting ended before the job did; the job goes on."""
+    """The time limit for waiting was reached before the job ended; the job goes on."""
 
     exit_code = 124

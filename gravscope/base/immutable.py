@@ -1,7 +1,7 @@
-"""`Immutable`: values that do not change, as `@dataclass(frozen=True)` makes them.
+"""`Immutable`: a base class for values that do not change, like `@dataclass(frozen=True)`.
 
-That would be the one to take, but `dataclasses` loads `inspect`, `ast` and `tokenize`, 10 ms (measured, CPython 3.11),
-and these values stand between a user and every job that is launched. Type checkers take the two for the same (PEP 681).
+`dataclasses` is not used because it loads `inspect`, `ast` and `tokenize`, which takes 10 ms (measured, CPython 3.11)
+at each launch of a job. Type checkers treat both alike (PEP 681).
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ if TYPE_CHECKING:
 else:
 
     def dataclass_transform(**_facts: object) -> object:
-        """What type checkers read, and nobody else."""
+        """Stands for typing's decorator, which only type checkers need."""
         return lambda decorated: decorated
 
 
 @dataclass_transform(frozen_default=True)
 class Immutable:
-    """A class below this one is given its fields by annotations, in order, their defaults by assignments.
+    """A subclass declares its fields by annotations, in order, and their defaults by assignments.
 
-    Values with the same fields are equal; one that holds what has no hash has none. Raises TypeError for fields that
-    are missing or not known, AttributeError where one is set later.
+    Values of the same class with equal fields are equal; a value has a hash if all its fields have one. The constructor
+    raises TypeError for missing and unknown fields. Setting or deleting a field raises AttributeError.
     """
 
     _fields = tuple[str, ...]()
@@ -29,7 +29,7 @@ class Immutable:
     def __init_subclass__(cls) -> None:
         cls._fields = (*cls._fields, *cls.__annotations__)
 
-    def __init__(self, *values: Any, **named: Any) -> None:  # noqa: ANN401 (whatever the fields hold)
+    def __init__(self, *values: Any, **named: Any) -> None:  # noqa: ANN401 (a field may have any type)
         fields = self._fields
         given = {**dict(zip(fields, values, strict=False)), **named}
         if len(given) != len(values) + len(named) or not given.keys() <= {*fields}:
@@ -41,7 +41,7 @@ class Immutable:
         self.__post_init__()
 
     def __post_init__(self) -> None:
-        """Raises for what cannot be."""
+        """Raises an error for values that are not valid. A subclass may override it."""
 
     def __setattr__(self, name: str, _value: object) -> None:
         raise AttributeError(f"{type(self).__name__}.{name} does not change")
@@ -50,7 +50,7 @@ class Immutable:
         raise AttributeError(f"{type(self).__name__}.{name} does not change")
 
     def as_dict(self) -> dict[str, Any]:
-        """Each field's value by its name. (One that was decoded has its defaults only in its class.)"""
+        """The fields and their values. (An object that msgspec decoded has its defaults only in its class.)"""
         return {name: getattr(self, name) for name in self._fields}
 
     def __eq__(self, other: object) -> bool:
@@ -63,5 +63,5 @@ class Immutable:
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.as_dict().items())})"
 
     def replaced(self, **changes: Any) -> Self:  # noqa: ANN401
-        """The same with other values in some fields."""
+        """A copy with other values in some fields."""
         return type(self)(**{**self.as_dict(), **changes})

@@ -1,4 +1,4 @@
-"""Sizes, durations and percentages as people write them, to numbers and back.
+"""Converts sizes, durations and percentages between text and numbers.
 
 Sizes are systemd's (systemd.resource-control(5)): a number with K, M, G, T, P or E to the base 1024, `50%` of the
 machine's memory, or `infinity`. 6g, 6GB, 6GiB and "6 G" are the same as 6G; what may mean something else is refused:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing import Final, Literal
 
     Size = int | Literal["infinity"]
-else:  # `gravscope.records.model`, which reads records, says it once more
+else:  # `gravscope.records.model`, which reads records, defines it again
     Size = int | str
 INFINITY: Final = "infinity"
 
@@ -27,13 +27,13 @@ _SIZE = re.compile(
     r"(?P<number>\d+(?:\.\d+)?)(?: ?(?:(?P<unit>[KMGTPE])(?:iB?|B)?|(?P<small>[kmgtp])i?[bB]?)|B)?", re.ASCII
 )
 _PERCENT = re.compile(r"(?P<number>\d+(?:\.\d+)?)%", re.ASCII)
-# cgroup limits are kept as unsigned 64-bit numbers, of which the kernel and systemd take the last as "no limit"
-_LARGEST = 2**64 - 1
-_MOST_DIGITS = 1000
-# seconds; systemd counts microseconds in 64 bits, and more than this would overflow there
-_LONGEST = 10**12
-# percent that systemd takes for CPUQuota=: it counts hundredths in 31 bits
-_LEAST_PERCENT, _MOST_PERCENT = 0.01, 21_000_000.0
+# cgroup limits are unsigned 64-bit numbers; for systemd and the kernel the largest one means "no limit"
+_MAX_SIZE = 2**64 - 1
+_MAX_DIGITS = 1000
+# seconds; systemd counts microseconds in 64 bits, and a longer time would overflow there
+_MAX_SECONDS = 10**12
+# the range of CPUQuota= in percent: systemd counts hundredths of a percent in 31 bits
+_MIN_PERCENT, _MAX_PERCENT = 0.01, 21_000_000.0
 
 _SECONDS = {
     "us": 1e-6, "usec": 1e-6, "ms": 1e-3, "msec": 1e-3, "": 1,
@@ -51,14 +51,14 @@ _WEIGHT = re.compile(r"[0-9]{1,5}", re.ASCII)
 
 
 def total_memory() -> int:
-    """Bytes of memory that the machine has; percentages of sizes are taken of it."""
+    """The machine's memory in bytes. Sizes in percent refer to it."""
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def parse_size(text: str, whole: int, option: str = "size") -> Size:
-    """Bytes that `text` stands for; a percentage is taken of `whole` (bytes, the machine's memory).
+    """The size in `text` in bytes, or `infinity`; a percentage refers to `whole` (bytes, the machine's memory).
 
-    Raises UsageError naming `option` for anything that is not a size, and for sizes beyond 64 bits.
+    Raises UsageError, which names `option`, for anything that is not a size and for sizes beyond 64 bits.
     """
     stripped = text.strip()
     if stripped == INFINITY:
@@ -67,21 +67,21 @@ def parse_size(text: str, whole: int, option: str = "size") -> Size:
     if percent := _PERCENT.fullmatch(stripped):
         number = whole * float(percent["number"]) / 100
     elif size := _SIZE.fullmatch(stripped):
-        # whole numbers stay exact: a float holds only 53 bits, and int() takes only some thousand digits
-        exact = "." not in size["number"] and len(size["number"]) <= _MOST_DIGITS
+        # whole numbers stay exact: a float has only 53 bits; int() accepts only some thousand digits
+        exact = "." not in size["number"] and len(size["number"]) <= _MAX_DIGITS
         unit = (size["unit"] or size["small"] or "").upper()
         number = (int(size["number"]) if exact else float(size["number"])) * _UNITS[unit]
     else:
         raise _not(f"{option}: {text!r} is not a size", text, "6G, 512M, 50% or infinity", _is_size)
-    if number >= _LARGEST:
+    if number >= _MAX_SIZE:
         raise UsageError(f"{option}: {text!r} is more than any machine has", "write infinity for no limit")
     return int(number)
 
 
 def parse_duration(text: str, option: str = "duration") -> float | None:
-    """Seconds that `text` stands for (`90`, `90s`, `1h30m`, `1.5h`); None for `infinity`.
+    """The duration in `text` (`90`, `90s`, `1h30m`, `1.5h`) in seconds; None for `infinity`.
 
-    Raises UsageError naming `option` for anything else.
+    Raises UsageError, which names `option`, for anything else.
     """
     stripped = text.strip().lower()
     if stripped == INFINITY:
@@ -89,7 +89,7 @@ def parse_duration(text: str, option: str = "duration") -> float | None:
     seconds = _sum_of_spans(stripped)
     if seconds is None or _MONTHS.search(text):
         raise _not(f"{option}: {text!r} is not a duration", text, "90s, 10m, 1h30m or infinity", _is_duration)
-    if seconds > _LONGEST:
+    if seconds > _MAX_SECONDS:
         raise UsageError(f"{option}: {text!r} is longer than any machine lasts", "write infinity for no end")
     return seconds
 
@@ -105,18 +105,18 @@ def _sum_of_spans(text: str) -> float | None:
 
 
 def parse_percent(text: str, option: str = "percentage") -> float:
-    """Percent that `text` stands for: `150%` is 150.0. Raises UsageError naming `option` for anything else."""
+    """The percentage in `text`: `150%` is 150.0. Raises UsageError, which names `option`, for anything else."""
     match = _PERCENT.fullmatch(text.strip())
     if match is None or float(match["number"]) == 0:
         raise _not(f"{option}: {text!r} is not a percentage", text, "150% (one and a half cores)", _is_percent)
     percent = float(match["number"])
-    if not _LEAST_PERCENT <= percent <= _MOST_PERCENT:
-        raise UsageError(f"{option}: {text!r} is out of range", f"from {_LEAST_PERCENT}% to {_MOST_PERCENT:.0f}%")
+    if not _MIN_PERCENT <= percent <= _MAX_PERCENT:
+        raise UsageError(f"{option}: {text!r} is out of range", f"from {_MIN_PERCENT}% to {_MAX_PERCENT:.0f}%")
     return percent
 
 
 def parse_tasks(text: str, option: str = "tasks") -> Size:
-    """How many processes and threads `text` allows. Raises UsageError naming `option` for anything else."""
+    """A number of processes and threads, or `infinity`. Raises UsageError, which names `option`, for anything else."""
     if text == INFINITY:
         return INFINITY
     if _TASKS.fullmatch(text) is None or int(text) < 2:
@@ -125,7 +125,7 @@ def parse_tasks(text: str, option: str = "tasks") -> Size:
 
 
 def parse_weight(text: str, option: str = "weight") -> int:
-    """A weight as systemd has it, 1 to 10000. Raises UsageError naming `option` for anything else."""
+    """A weight as in systemd, 1 to 10000. Raises UsageError, which names `option`, for anything else."""
     if _WEIGHT.fullmatch(text) is None or not 1 <= int(text) <= 10000:
         raise UsageError(f"{option}: {text!r} is not a weight", "give 1 to 10000; 100 is usual")
     return int(text)
@@ -135,7 +135,7 @@ def _not(complaint: str, text: str, examples: str, fits: Callable[[str], bool]) 
     """The error for what is no quantity, with how it is to be written: as it seems to be meant, if that can be told."""
     from gravscope.base.words import spelled  # noqa: PLC0415 (only for this message)
 
-    found = spelled(text, fits) if len(text) <= _MOST_DIGITS else None
+    found = spelled(text, fits) if len(text) <= _MAX_DIGITS else None
     return UsageError(complaint, f"write it as {found or examples}", (text, found) if found else None)
 
 
@@ -145,7 +145,7 @@ def _is_size(text: str) -> bool:
 
 def _is_percent(text: str) -> bool:
     found = _PERCENT.fullmatch(text)
-    return found is not None and _LEAST_PERCENT <= float(found["number"]) <= _MOST_PERCENT
+    return found is not None and _MIN_PERCENT <= float(found["number"]) <= _MAX_PERCENT
 
 
 def _is_duration(text: str) -> bool:
@@ -153,7 +153,7 @@ def _is_duration(text: str) -> bool:
 
 
 def format_size(size: Size | None) -> str:
-    """`size` in at most five characters, to the base 1024: 512M, 1.5G; `infinity` as ∞, unknown as -."""
+    """`size` (bytes) in at most five characters, to the base 1024: 512M, 1.5G; `infinity` as ∞, unknown as -."""
     if size is None:
         return "-"
     if size == INFINITY:
@@ -168,11 +168,11 @@ def format_size(size: Size | None) -> str:
 
 
 def format_duration(seconds: float | None) -> str:
-    """`seconds` in at most six characters, its two largest units: 4.2s, 12m05s, 3h20m, 12d04h, from 100 days on
-    the days alone; unknown as -."""
+    """`seconds` in at most six characters, with the two largest units: 4.2s, 12m05s, 3h20m, 12d04h; days only from 100
+    days on; unknown as -."""
     if seconds is None:
         return "-"
-    seconds = max(0.0, seconds)  # an age is never negative, whatever the wall clock did meanwhile
+    seconds = max(0.0, seconds)  # a duration is never negative, even if the wall clock was set back
     if seconds < 9.95:
         return f"{seconds:.1f}s"
     whole = round(seconds)

@@ -1,8 +1,8 @@
-"""What is secret in a command, a variable or a message, told by its looks: it is shown as ***, and kept in the record.
+"""Redacts what looks like a secret in commands, variables and messages: it is shown as ***.
 
-Hidden are values of secret-looking names (variables, options, assignments, headers, JSON), passwords in URLs, and
-tokens of well-known looks. What looks like nothing in particular (`mysql -pSECRET`, a word alone) cannot be told.
-In doubt a value is hidden: the record itself, which only its owner can read, has it.
+Redacted are the values of names that suggest a secret (variables, options, assignments, headers, JSON), passwords in
+URLs, and tokens of well-known formats. A secret without such a sign (`mysql -pSECRET`, a word alone) is not recognised.
+In doubt a value is redacted. The record itself, which only its owner can read, keeps all values.
 """
 
 from __future__ import annotations
@@ -10,12 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
-from gravscope.base.redact_hint import is_worth_a_look
-
-if TYPE_CHECKING:  # the standard library alone is what `gravscope.notify.send` has
-    from gravscope.records.model import JobRecord
+from gravscope.base.redact_hint import may_hold_secret
 
 HIDDEN = "***"
 
@@ -26,31 +22,31 @@ _SECRET_NAME = re.compile(
     r"|(?<=[A-Z0-9])(?<!CACHE)(?<!FOREIGN)(?<!INDEX)(?<!PARTITION)(?<!PRIMARY)(?<!PUBLIC)(?<!SORT)[_.-]KEY$",
     re.IGNORECASE,
 )
-# the value is a place, or a count of a language model's tokens
+# names whose value is a path, or a number of a language model's tokens
 _HARMLESS_NAME = re.compile(
     r"[_.-](?:FILE|PATH|DIR|STDIN|PROMPT)$"
     r"|(?:^|[_.-])(?:MAX|MIN|NUM|N|TOTAL)[_.-](?:[A-Z]+[_.-])*TOKENS?(?:[_.-]PER[_.-][A-Z]+)?$"
     r"|^[_.-]*TOKENS[_.-]PER[_.-][A-Z]+$",
     re.IGNORECASE,
 )
-# NAME: VALUE is believed of names that can be nothing else, for messages have colons, too
+# `NAME: VALUE` counts only for names that are certainly headers or keys, because messages contain colons, too
 _HEADER_NAME = re.compile(
     r"(?:.*[-_])?(?:authorization|cookie|token|api[-_]?key|access[-_]?key|auth[-_]?key|secret|secret[-_]key"
     r"|subscription[-_]key|password|passwd|passphrase|signature)",
     re.IGNORECASE,
 )
-# options that take no value, so that the next word is something else
+# options that take no value, so that the next word is not theirs
 _BARE_OPTION = re.compile(r"--?(?:no|ask|prompt|disable)-", re.IGNORECASE)
 _LONG_OPTION = re.compile(r"--[A-Za-z][\w.-]*+(?:=.*)?", re.DOTALL)
-# `sh -c TEXT`, `bash -lc TEXT`, `python -c TEXT`: what follows is a program, and not one value
+# `sh -c TEXT`, `bash -lc TEXT`, `python -c TEXT`: TEXT is a program, and not one value
 _PROGRAM_FOLLOWS = re.compile(r"-[A-Za-z]*c")
 
-# what stands before a value; possessive, so that no text, however long, takes more than one look
+# what precedes a value; with possessive quantifiers, so that the time stays linear in the length of the text
 _ASSIGNING = re.compile(r"(?<![\w.-])([\w.-]++)[\"'\]]{0,2}\s*+[:+?]?=++>?\s*+")
 _NAMING = re.compile(r"(?<![\w./-])([\w-]++)[\"']?\s*+:\s*+")
 _OPTION = re.compile(r"(?<![\w./-])(--?[A-Za-z][\w.-]*+)\s++")
 _BEARER = re.compile(r"\b(bearer)\s++", re.IGNORECASE)
-# a value as shells have it: quoted parts, substitutions, escapes, and whatever else does not end a word
+# a value in a shell command: quoted parts, substitutions, escapes, and all other characters that do not end a word
 _SHELL_VALUE = re.compile(
     r"""(?:"(?:\\.|[^"\\])*+"|'[^']*+'|`[^`]*+`|\$\([^()]*+\)|\\.|[^\s;&|<>()])++""",
     re.DOTALL,
@@ -73,18 +69,18 @@ _WEB = re.compile(r"(?:^|\W)https?$", re.IGNORECASE)
 
 @lru_cache(4096)
 def is_secret_name(name: str) -> bool:
-    """Whether what goes by this name is most likely a secret."""
+    """Whether the value of this name is most likely a secret."""
     return _SECRET_NAME.search(name) is not None and _HARMLESS_NAME.search(name) is None
 
 
-def hide_secrets(environment: Mapping[str, str]) -> dict[str, str]:
-    """`environment` with the values of secret-looking names replaced, and what is secret in other values."""
-    return {name: HIDDEN if is_secret_name(name) else hide_in_word(value) for name, value in environment.items()}
+def redact_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """A copy of `environment`, with the values of names that suggest a secret redacted, and secrets in other values."""
+    return {name: HIDDEN if is_secret_name(name) else redact_word(value) for name, value in environment.items()}
 
 
-def hide_in_command(words: Sequence[str], *, shell: bool = False) -> list[str]:
-    """The words of a command; with `shell`, the first of them is a program for a shell."""
-    if not is_worth_a_look(" ".join(words)):
+def redact_command(words: Sequence[str], *, shell: bool = False) -> list[str]:
+    """The words of a command, redacted. With `shell` the first word is a program for a shell."""
+    if not may_hold_secret(" ".join(words)):
         return list(words)
     shown = []
     is_value, is_program = False, shell
@@ -93,28 +89,29 @@ def hide_in_command(words: Sequence[str], *, shell: bool = False) -> list[str]:
             shown.append(HIDDEN)
             is_value = is_program = False
             continue
-        shown.append(hide_in_text(word) if is_program else hide_in_word(word))
-        is_value = word.startswith("-") and "=" not in word and _wants_secret(word)
+        shown.append(redact_text(word) if is_program else redact_word(word))
+        is_value = word.startswith("-") and "=" not in word and _takes_secret(word)
         is_program = _PROGRAM_FOLLOWS.fullmatch(word) is not None
     return shown
 
 
-def hide_in_word(word: str) -> str:
-    """One word of a command, or the value of a variable: behind a secret-looking name, all that is left of it."""
-    if not is_worth_a_look(word):
+def redact_word(word: str) -> str:
+    """One word of a command, or the value of a variable, redacted. After a name that suggests a secret, all the rest
+    of the word is hidden."""
+    if not may_hold_secret(word):
         return word
     if _URL.match(word):
-        word = _hide_userinfo(word)  # spaces included
+        word = _hide_userinfo(word)  # of the whole word: a password in it may contain spaces
     for lead, is_secret in ((_ASSIGNING, is_secret_name), (_NAMING, _is_header)):
         for found in lead.finditer(word):
             if is_secret(found[1]):
-                return hide_in_text(word[: found.end()]) + HIDDEN
-    return hide_in_text(word)
+                return redact_text(word[: found.end()]) + HIDDEN
+    return redact_text(word)
 
 
-def hide_in_text(text: str) -> str:
-    """A shell's program, or a message: whatever looks like a secret in it."""
-    if not is_worth_a_look(text):
+def redact_text(text: str) -> str:
+    """A program for a shell, or a message, with everything redacted that looks like a secret."""
+    if not may_hold_secret(text):
         return text
     if "://" in text and "@" in text:
         text = re.sub(r"\S++", lambda run: _hide_userinfo(run[0]), text)
@@ -124,24 +121,10 @@ def hide_in_text(text: str) -> str:
     text = _hide_values(text, _NAMING, _is_header, _HEADER_VALUE)
     text = _hide_values(text, _BEARER, bool, _SHELL_VALUE)
     text = _hide_values(text, _ASSIGNING, is_secret_name, _SHELL_VALUE)
-    return _hide_values(text, _OPTION, _wants_secret, _SHELL_VALUE)
+    return _hide_values(text, _OPTION, _takes_secret, _SHELL_VALUE)
 
 
-def hide_in_record(record: JobRecord) -> JobRecord:
-    """A copy of a record, for other eyes than those that may read its file."""
-    import msgspec  # noqa: PLC0415
-
-    return msgspec.structs.replace(
-        record,
-        cmd=hide_in_command(record.cmd, shell=record.shell),
-        env=hide_secrets(record.env),
-        reason=record.reason and hide_in_text(record.reason),
-        fallback_reason=record.fallback_reason and hide_in_text(record.fallback_reason),
-        warnings=[hide_in_text(warning) for warning in record.warnings],
-    )
-
-
-def _wants_secret(option: str) -> bool:
+def _takes_secret(option: str) -> bool:
     """Whether the word after this option is a secret."""
     return is_secret_name(option) and _BARE_OPTION.match(option) is None
 
@@ -151,7 +134,8 @@ def _is_header(name: str) -> bool:
 
 
 def _hide_values(text: str, lead: re.Pattern[str], is_secret: Callable[[str], bool], value: re.Pattern[str]) -> str:
-    """Hides each value that follows a lead whose name is a secret's; other leads are passed by, not their values."""
+    """Hides each value that follows a match of `lead` with the name of a secret. After other matches the search goes on
+    within their values."""
     parts, kept, at = [], 0, 0
     while found := lead.search(text, at):
         at = found.end()
@@ -162,8 +146,10 @@ def _hide_values(text: str, lead: re.Pattern[str], is_secret: Callable[[str], bo
 
 
 def _hide_userinfo(text: str) -> str:
-    """A URL's password, to the last @, for it may hold any other character. A user without one is shown, but not on
-    the web, where it is a token."""
+    """Hides the password in a URL, up to the last @, because it may contain any other character.
+
+    A user without a password is shown, except in http and https URLs, where it is a token.
+    """
     begin = text.find("://") + 3
     end = text.rfind("@")
     if begin < 3 or end < begin:

@@ -1,8 +1,8 @@
-"""Whether a text is worth a look for secrets at all: most are not, and `gravscope.base.redact` need not be loaded."""
+"""A fast first check for secrets. Most texts pass it, and then `gravscope.base.redact` need not be loaded."""
 
 from __future__ import annotations
 
-# without one of these nothing is hidden: most texts need no closer look, and a list may have thousands of them
+# a text without any of these contains nothing that is redacted; a list of jobs may have thousands of texts
 _SIGNS = (
     "pass", "secret", "token", "credential", "cookie", "hook", "bearer", "auth", "sig", "key", "conn", "dsn", "jwt",
     "pwd", "sas", "code=", "://", "telegram", "gho_", "ghp_", "ghr_", "ghs_", "ghu_", "github_pat_", "glpat-", "xox",
@@ -10,7 +10,7 @@ _SIGNS = (
 )  # fmt: skip
 
 
-def is_worth_a_look(text: str) -> bool:
-    """True if something in `text` might be a secret."""
+def may_hold_secret(text: str) -> bool:
+    """True if `text` might contain a secret, so that `redact` has to check it."""
     folded = text.casefold()
     return any(sign in folded for sign in _SIGNS)

@@ -1,10 +1,10 @@
-"""Starts a program that inherits just what it is given: as subprocess.Popen, which takes 9 ms to load."""
+"""Starts a program that inherits only the given files. subprocess.Popen could do it, but takes 9 ms to load."""
 
 from __future__ import annotations
 
 import errno
 import os
-from _signal import SIGPIPE, SIGXFSZ  # the numbers alone, without their names
+from _signal import SIGPIPE, SIGXFSZ  # `signal` takes longer to load: it makes enums of them
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def find_tool(name: str, environ: Mapping[str, str]) -> str | None:
-    """Where a program is, by the PATH of `environ`; None where it is not. (shutil.which takes 6 ms to load.)"""
+    """The path of a program, by the PATH of `environ`; None if it is not found. (shutil.which takes 6 ms to load.)"""
     for folder in filter(None, environ.get("PATH", os.defpath).split(":")):
         path = f"{folder}/{name}"
         if os.path.isfile(path) and os.access(path, os.X_OK):  # noqa: PTH113 (hot path)
@@ -21,54 +21,63 @@ def find_tool(name: str, environ: Mapping[str, str]) -> str | None:
 
 
 def new_numbers(descriptors: Collection[int]) -> dict[int, int]:
-    """A number for each of these open files in a process that is yet to be started, where none of them is now.
+    """Assigns each of these descriptors a number for the process to be started; none of them is among the old numbers.
 
-    One that keeps its number would keep its close-on-exec flag, too, with a C library before glibc 2.29 (dup2(2)).
+    A descriptor that keeps its number would also keep its close-on-exec flag with glibc before 2.29 (dup2(2)).
     """
     first = max(2, *descriptors) + 1
     return {descriptor: first + place for place, descriptor in enumerate(descriptors)}
 
 
 def spawn(
-    argv: list[str], environ: Mapping[str, str], streams: tuple[int, int, int], there: Mapping[int, int], *, apart: bool
+    argv: list[str],
+    environ: Mapping[str, str],
+    streams: tuple[int, int, int],
+    targets: Mapping[int, int],
+    *,
+    new_session: bool,
 ) -> int:
-    """Starts a program with these standard streams, and returns its pid. Of our open files it has those that are keys
-    of `there`, under the numbers that are their values (`new_numbers`, which names the streams, too), and no others.
-    With `apart` it leads a session of its own.
+    """Starts a program with these standard streams, and returns its pid.
 
-    Raises OSError if it cannot be started, NotImplementedError where the C library knows no sessions.
+    `targets` maps our descriptors to their numbers in the program (from `new_numbers`; the streams must be in it, too).
+    The program inherits these and no others. With `new_session` it becomes the leader of a new session.
+
+    Raises OSError if the program cannot be started, NotImplementedError if the C library cannot make it a session.
     """
     path = argv[0] if "/" in argv[0] else find_tool(argv[0], environ)
     if path is None:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), argv[0])
-    actions: list[tuple[int, ...]] = [(os.POSIX_SPAWN_CLOSE, number) for number in _strangers({*there})]
-    # first out of each other's way: a caller may have closed its own streams, and so ours may have any number
-    actions += [(os.POSIX_SPAWN_DUP2, here, number) for here, number in there.items()]
-    actions += [(os.POSIX_SPAWN_DUP2, there[stream], number) for number, stream in enumerate(streams)]
-    actions += [(os.POSIX_SPAWN_CLOSE, there[stream]) for stream in {*streams}]
+    actions: list[tuple[int, ...]] = [(os.POSIX_SPAWN_CLOSE, number) for number in _inheritable({*targets})]
+    # first move all to their new numbers: if our own streams are closed, any descriptor may be 0, 1 or 2
+    actions += [(os.POSIX_SPAWN_DUP2, here, number) for here, number in targets.items()]
+    actions += [(os.POSIX_SPAWN_DUP2, targets[stream], number) for number, stream in enumerate(streams)]
+    actions += [(os.POSIX_SPAWN_CLOSE, targets[stream]) for stream in {*streams}]
     return os.posix_spawn(
         path,
         argv,
-        {name: value for name, value in environ.items() if name},  # there may be one without, which is nobody's
+        {name: value for name, value in environ.items() if name},  # an environment may have an entry without a name
         file_actions=actions,
-        setsid=apart,
-        # Python ignores these, which no program expects (signal(7))
+        setsid=new_session,
+        # Python ignores these two signals, and other programs expect the default action (signal(7))
         setsigdef=(SIGPIPE, SIGXFSZ),
     )
 
 
-def _strangers(ours: set[int]) -> Iterable[int]:
-    """What we have inherited ourselves, and would hand on: whoever called us opened it. (What Python opens, other
-    threads included, is closed at exec.) One that is closed meanwhile does no harm (posix_spawn(3))."""
+def _inheritable(kept: set[int]) -> Iterable[int]:
+    """Inheritable descriptors other than `kept`: we inherited them, and the program must not inherit them.
+
+    (What Python opens, also in other threads, is closed at exec.) Closing one that another thread has closed meanwhile
+    is not an error (posix_spawn(3)).
+    """
     most = os.sysconf("SC_OPEN_MAX")
     for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 (hot path)
         number = int(name)
         try:
-            if number <= 2 or number in ours or not os.get_inheritable(number):
+            if number <= 2 or number in kept or not os.get_inheritable(number):
                 continue
             if number < most:
                 yield number
-            else:  # opened before that was lowered: no action may name it (posix_spawn_file_actions_addclose(3))
+            else:  # opened before the limit was lowered: posix_spawn_file_actions_addclose(3) would refuse it
                 os.set_inheritable(number, False)
         except OSError:
-            continue  # the one that this listing was read with
+            continue  # the descriptor with which this folder was listed

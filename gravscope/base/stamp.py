@@ -1,10 +1,10 @@
-"""Times as text: in records, and in ids."""
+"""Times as text, for records and ids."""
 
 from __future__ import annotations
 
 import time
 
-# the time in an id, for strftime(3)
+# the format of the time in an id (strftime(3))
 STAMP = "%Y%m%d_%H%M%S"
 
 
@@ -14,10 +14,10 @@ def timestamp(seconds: float) -> str:
     offset = abs(local.tm_gmtoff)
     sign = "-" if local.tm_gmtoff < 0 else "+"
     clock = time.strftime("%Y-%m-%dT%H:%M:%S", local)
-    odd = f":{offset % 60:02d}" if offset % 60 else ""  # a zone of one's own making may have seconds, too
+    odd = f":{offset % 60:02d}" if offset % 60 else ""  # the offset of a custom time zone may have seconds
     return f"{clock}.{int(seconds * 1000) % 1000:03d}{sign}{offset // 3600:02d}:{offset // 60 % 60:02d}{odd}"
 
 
 def stamp(seconds: float) -> str:
-    """The same as an id has it: local time, to the second."""
+    """Seconds since 1970 as local time to the second, in the format of ids."""
     return time.strftime(STAMP, time.localtime(seconds))

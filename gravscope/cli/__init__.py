@@ -10,7 +10,7 @@ import time
 from contextlib import suppress
 
 from gravscope.base.errors import GravscopeError
-from gravscope.base.redact_hint import is_worth_a_look
+from gravscope.base.redact_hint import may_hold_secret
 from gravscope.cli.fast import parser
 
 TYPE_CHECKING = False
@@ -157,10 +157,10 @@ def complain(line: str) -> None:
 
 def note(line: str) -> None:
     """Something worth knowing that is neither result nor error, in one line on standard error."""
-    if is_worth_a_look(line):
-        from gravscope.base.redact import hide_in_text  # noqa: PLC0415 (3 ms)
+    if may_hold_secret(line):
+        from gravscope.base.redact import redact_text  # noqa: PLC0415 (3 ms)
 
-        line = hide_in_text(line)
+        line = redact_text(line)
     if "gravscope " in line:
         from gravscope.cli.called import as_called  # noqa: PLC0415 (only where there is something to be typed)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from gravscope.actions.control.cancel import Cancelled
+from gravscope.actions.control.cancel import CancelResult
 from gravscope.actions.control.cancel import cancel as cancel_job
 from gravscope.actions.look.owner import is_foreign
 from gravscope.actions.look.settle import live_records
@@ -13,7 +13,7 @@ from gravscope.base.errors import GravscopeError, RefusedError, UsageError
 from gravscope.base.quantity import parse_duration
 from gravscope.cli import complain, note, one_line
 from gravscope.cli.output import print_json, public, store_here
-from gravscope.records.model import OLDER_DISPATCHER
+from gravscope.records.fields import LEGACY_SCHEMA
 from gravscope.records.store import Store
 
 TYPE_CHECKING = False
@@ -38,7 +38,7 @@ def cancel(
     store = store_here()
     seconds = parse_duration(grace, "--grace") if grace else None
     found = _all_live(store, jobs, yes=yes) if everything else [store.locate(job) for job in _named(jobs)]
-    done: list[Cancelled] = []
+    done: list[CancelResult] = []
     status = 0
     for its_store, job_id in found:
         try:
@@ -87,12 +87,12 @@ def _ask(ids: list[str]) -> None:
         raise RefusedError("nothing was cancelled", "type: gravscope cancel JOB")
 
 
-def _line(done: Cancelled) -> str:
+def _line(done: CancelResult) -> str:
     record = done.record
     if done.had_ended:
         why = f": {record.reason}; nothing was signalled" if record.state == "lost" else ""
         return f"{record.id} had already ended: {record.state}{why}"
-    if record.state != "cancelled" and record.schema != OLDER_DISPATCHER:
+    if record.state != "cancelled" and record.schema != LEGACY_SCHEMA:
         return f"{record.id} ended before the cancel took effect: {record.state}"
     steps = [step.step for step in record.cancel.steps] if record.cancel else []
     return f"{record.id}: {record.state}" + (f" by {', then '.join(steps)}" if steps else "")

@@ -10,7 +10,7 @@ import os
 import re
 
 from gravscope.base.errors import GravscopeError
-from gravscope.records.ids import is_id, name_of, normal, order_of
+from gravscope.records.ids import is_id, name_of, normal, sort_key
 from gravscope.settings.project import here
 
 # jobs that have ended are offered by their ids too, the last ones, and all of a name that has been typed already
@@ -29,7 +29,7 @@ def complete(kind: str, prefix: str) -> list[str]:
         return []
     locked = {name.removesuffix(".lock") for name in files if name.endswith(".lock")}
     records = (name.removesuffix(".json") for name in files if name.endswith(".json"))
-    ids = sorted((each for each in records if _PLAIN.fullmatch(each) or is_id(each)), key=order_of, reverse=True)
+    ids = sorted((each for each in records if _PLAIN.fullmatch(each) or is_id(each)), key=sort_key, reverse=True)
     prefix = normal(prefix)
     live, ended = [each for each in ids if each in locked], [each for each in ids if each not in locked]
     if kind in ("live", "ended"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from gravscope.base.redact import HIDDEN, hide_in_word, is_secret_name
+from gravscope.base.redact import HIDDEN, is_secret_name, redact_word
 from gravscope.cli import one_line
 from gravscope.cli.output import columns, cut, print_json, width
 from gravscope.records.ids import check_name
@@ -101,7 +101,7 @@ def _shown(key: str, value: Value) -> Value:
         return value
     setting = setting_of(key)
     name = key if key == setting else key.removeprefix(f"{setting}.")
-    return HIDDEN if is_secret_name(name) else hide_in_word(value)
+    return HIDDEN if is_secret_name(name) else redact_word(value)
 
 
 def _row(project: Project, key: str, found: Found | None) -> tuple[str, str, str]:

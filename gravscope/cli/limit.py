@@ -7,6 +7,7 @@ import os
 from gravscope.actions.control.limit import limit as change
 from gravscope.actions.launch.spec import TypedLimits, make_limits
 from gravscope.cli import one_line
+from gravscope.cli.option_groups import takes
 from gravscope.cli.output import print_json, public, store_here
 
 TYPE_CHECKING = False
@@ -15,26 +16,21 @@ if TYPE_CHECKING:  # for the annotations, which stay text until Typer wants them
 
     import typer
 
-    from gravscope.cli.options import CpuQuota, CpuWeight, IoWeight, Job, Json, MemHigh, MemMax, SwapMax, TasksMax
+    from gravscope.cli.options import Job, Json
     from gravscope.records.model import JobRecord
     from gravscope.records.spec import Limits
 
 
+@takes(typed=TypedLimits)
 def limit(
     job: Job,
-    mem_high: MemHigh = None,
-    mem_max: MemMax = None,
-    swap_max: SwapMax = None,
-    cpu_quota: CpuQuota = None,
-    cpu_weight: CpuWeight = None,
-    io_weight: IoWeight = None,
-    tasks_max: TasksMax = None,
+    typed: TypedLimits,
     force: Annotated[bool, typer.Option("--force", help="Even below what it uses now.")] = False,
     json: Json = False,
 ) -> None:
     """Change the limits of a job that runs. The record keeps each change with its time."""
     store = store_here()
-    limits = make_limits(TypedLimits(mem_high, mem_max, swap_max, cpu_quota, cpu_weight, io_weight, tasks_max))
+    limits = make_limits(typed)
     record = change(store, store.find(job), limits, os.environ, force=force)
     print_json(public(record)) if json else print(one_line(_in_words(record, limits)))
 

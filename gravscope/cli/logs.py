@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from gravscope.actions.look.logs import follow_log, read_log
-from gravscope.actions.look.owner import look
+from gravscope.actions.look.owner import read_for_display
 from gravscope.base.errors import UnsupportedError, UsageError
 from gravscope.cli import note, one_line
 from gravscope.cli.output import has_escapes, print_json, store_here
@@ -39,7 +39,7 @@ def logs(
 ) -> None:
     """Show a job's output."""
     store, job_id = store_here().locate(job)
-    record = look(store, job_id)
+    record = read_for_display(store, job_id)
     if journal:
         _hand_over(record, lines, follow=follow)
     elif follow and json:
@@ -69,22 +69,22 @@ def _tell_empty(record: JobRecord) -> None:
 def _follow(store: Store, job_id: str, lines: int | None) -> None:
     """Whoever sits at a terminal is told how the job ended, or that Ctrl-C has not ended it, and why nothing comes."""
     try:
-        if sys.stderr.isatty() and not any(read_log(look(store, job_id))):
-            _tell_empty(look(store, job_id))
+        if sys.stderr.isatty() and not any(read_log(read_for_display(store, job_id))):
+            _tell_empty(read_for_display(store, job_id))
         show_growing(store, job_id, lines)
     except KeyboardInterrupt:
-        if sys.stderr.isatty() and look(store, job_id).live:
+        if sys.stderr.isatty() and read_for_display(store, job_id).live:
             print(file=sys.stderr)  # the terminal has shown ^C
             note(f"{job_id} goes on; to end it: gravscope cancel {job_id}")
         raise
     if sys.stderr.isatty():
-        record = look(store, job_id)
+        record = read_for_display(store, job_id)
         note(f"{job_id}: {record.state}: {record.reason}")
 
 
 def show_growing(store: Store, job_id: str, lines: int | None = None) -> None:
     """The log as it grows, byte for byte, until the job has ended; how far that is stands in the terminal's title."""
-    with _title_of(look(store, job_id)) as shown:
+    with _title_of(read_for_display(store, job_id)) as shown:
         for block in follow_log(store, job_id, lines):
             sys.stdout.buffer.write(block)
             sys.stdout.buffer.flush()

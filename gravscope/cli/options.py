@@ -1,8 +1,8 @@
-"""Options that more than one command has."""
+"""Options that more than one command has, and all of those that stand in groups (`gravscope.cli.option_groups`)."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -28,7 +28,33 @@ TasksMax = Annotated[str | None, typer.Option(metavar="N", help="Processes and t
 Job = Annotated[str, typer.Argument(metavar="JOB", help="Id, the beginning of one, or a name.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the record as JSON.")]
 
-# of `run` and `rerun`
+Command = Annotated[list[str] | None, typer.Argument(metavar="COMMAND...", help="What to run, and its words.")]
+Name = Annotated[
+    str | None, typer.Option("--name", "-n", metavar="NAME", help="The job's name [default: from the command].")
+]
+Env = Annotated[
+    list[str] | None, typer.Option("--env", "-e", metavar="NAME=VALUE", help="A variable; may be repeated.")
+]
+Cwd = Annotated[str | None, typer.Option(metavar="DIR", help="Its working directory [default: here].")]
+Shell = Annotated[bool, typer.Option("--shell", "-c", help="COMMAND is one string for bash.")]
+LauncherOption = Annotated[
+    Launcher | None,
+    typer.Option(
+        help="scope: a systemd user scope; session: setsid and nohup; auto: whichever there is [default: auto]."
+    ),
+]
+Grace = Annotated[str | None, typer.Option(metavar="DURATION", help="Time between SIGTERM and SIGKILL [default: 10s].")]
+OomPolicyOption = Annotated[
+    Policy | None,
+    typer.Option(help="At its memory limit, kill the whole job, or one process and continue [default: kill]."),
+]
+Memsafe = Annotated[
+    bool | None,
+    typer.Option(
+        "--memsafe/--no-memsafe",
+        help="Numerical libraries get one thread, to save memory (OMP_NUM_THREADS=1 and the like) [default: yes].",
+    ),
+]
 EnvFile = Annotated[str | None, typer.Option(metavar="FILE", help="A file of variables, one NAME=VALUE a line.")]
 Timeout = Annotated[str | None, typer.Option(metavar="DURATION", help="End it after this long (2h, 90m).")]
 Unique = Annotated[bool, typer.Option("--unique", help="Refuse if a job of that name still runs.")]
@@ -41,3 +67,32 @@ Foreground = Annotated[
     bool, typer.Option("--fg", help="In the foreground, at this terminal, and with the command's exit status.")
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the command line that would start it.")]
+
+# the options in groups, by the fields of their classes
+OF_FIELD: dict[str, Any] = {
+    "command": Command,
+    "name": Name,
+    "mem_high": MemHigh,
+    "mem_max": MemMax,
+    "swap_max": SwapMax,
+    "cpu_quota": CpuQuota,
+    "cpu_weight": CpuWeight,
+    "io_weight": IoWeight,
+    "tasks_max": TasksMax,
+    "env": Env,
+    "env_file": EnvFile,
+    "cwd": Cwd,
+    "shell": Shell,
+    "launcher": LauncherOption,
+    "timeout": Timeout,
+    "grace": Grace,
+    "oom_policy": OomPolicyOption,
+    "memsafe": Memsafe,
+    "unique": Unique,
+    "notify": Notify,
+    "foreground": Foreground,
+    "wait": Wait,
+    "follow": Follow,
+    "dry_run": DryRun,
+    "json": Json,
+}

@@ -91,9 +91,9 @@ def coloured(text: str, colour: int | None, *, on: bool) -> str:
 
 def public(record: JobRecord) -> dict[str, Any]:
     """A record for other eyes: what looks like a secret is hidden."""
-    from gravscope.base.redact import hide_in_record  # noqa: PLC0415 (2 ms)
+    from gravscope.records.redacted import redacted  # noqa: PLC0415 (2 ms)
 
-    shown: dict[str, Any] = msgspec.to_builtins(hide_in_record(record))
+    shown: dict[str, Any] = msgspec.to_builtins(redacted(record))
     return shown
 
 

@@ -5,117 +5,19 @@ from __future__ import annotations
 import sys
 
 from gravscope.actions.launch.launch import launch
-from gravscope.actions.launch.spec import Typed, TypedLimits, make_spec
+from gravscope.actions.launch.spec import Changes, Typed, make_spec
 from gravscope.base.errors import UsageError
 from gravscope.base.immutable import Immutable
 from gravscope.cli import note
+from gravscope.cli.option_groups import takes
 from gravscope.settings.project import here
 from gravscope.systemd.host import given_environment
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # for the annotations, which stay text until Typer wants them (`gravscope.cli.app`)
-    from typing import Annotated
-
-    import typer
-
+if TYPE_CHECKING:
     from gravscope.actions.launch.launch import Facts
-    from gravscope.cli.options import (
-        CpuQuota,
-        CpuWeight,
-        DryRun,
-        EnvFile,
-        Follow,
-        Foreground,
-        IoWeight,
-        Json,
-        Launcher,
-        MemHigh,
-        MemMax,
-        Notify,
-        Policy,
-        SwapMax,
-        TasksMax,
-        Timeout,
-        Unique,
-        Wait,
-    )
     from gravscope.records.spec import JobSpec
     from gravscope.settings.project import Project
-
-
-def run(
-    command: Annotated[
-        list[str] | None, typer.Argument(metavar="COMMAND...", help="What to run, and its words.")
-    ] = None,
-    name: Annotated[
-        str | None, typer.Option("--name", "-n", metavar="NAME", help="The job's name [default: from the command].")
-    ] = None,
-    mem_high: MemHigh = None,
-    mem_max: MemMax = None,
-    swap_max: SwapMax = None,
-    cpu_quota: CpuQuota = None,
-    cpu_weight: CpuWeight = None,
-    io_weight: IoWeight = None,
-    tasks_max: TasksMax = None,
-    env: Annotated[
-        list[str] | None, typer.Option("--env", "-e", metavar="NAME=VALUE", help="A variable; may be repeated.")
-    ] = None,
-    env_file: EnvFile = None,
-    cwd: Annotated[str | None, typer.Option(metavar="DIR", help="Its working directory [default: here].")] = None,
-    shell: Annotated[bool, typer.Option("--shell", "-c", help="COMMAND is one string for bash.")] = False,
-    launcher: Annotated[
-        Launcher | None,
-        typer.Option(
-            help="scope: a systemd user scope; session: setsid and nohup; auto: whichever there is [default: auto]."
-        ),
-    ] = None,
-    timeout: Timeout = None,
-    grace: Annotated[
-        str | None, typer.Option(metavar="DURATION", help="Time between SIGTERM and SIGKILL [default: 10s].")
-    ] = None,
-    oom_policy: Annotated[
-        Policy | None,
-        typer.Option(help="At its memory limit, kill the whole job, or one process and continue [default: kill]."),
-    ] = None,
-    memsafe: Annotated[
-        bool | None,
-        typer.Option(
-            "--memsafe/--no-memsafe",
-            help="Numerical libraries get one thread, to save memory (OMP_NUM_THREADS=1 and the like) [default: yes].",
-        ),
-    ] = None,
-    unique: Unique = False,
-    notify: Notify = False,
-    wait_: Wait = False,
-    follow: Follow = False,
-    fg: Foreground = False,
-    dry_run: DryRun = False,
-    json: Json = False,
-) -> int:
-    """Start a job beside this terminal, and print its id. Returns once its command runs."""
-    after = Afterwards(wait=wait_, follow=follow, fg=fg, dry_run=dry_run, json=json)
-    project = here()
-    spec = make_spec(
-        Typed(
-            command=command or [],
-            name=name,
-            shell=shell,
-            cwd=cwd,
-            env=env or [],
-            env_file=env_file,
-            limits=TypedLimits(mem_high, mem_max, swap_max, cpu_quota, cpu_weight, io_weight, tasks_max),
-            launcher=launcher,
-            timeout=timeout,
-            grace=grace,
-            oom_policy=oom_policy,
-            memsafe=memsafe,
-            unique=unique,
-            foreground=fg,
-            notify=notify,
-        ),
-        project,
-    )
-    return carry_out(spec, project, after)
 
 
 class Afterwards(Immutable):
@@ -123,21 +25,31 @@ class Afterwards(Immutable):
 
     wait: bool = False
     follow: bool = False
-    fg: bool = False
     dry_run: bool = False
     json: bool = False
 
     def __post_init__(self) -> None:
         if self.follow and self.json:
             raise UsageError("--follow prints the job's output, --json nothing but JSON", "take one of them")
-        if self.fg and (self.wait or self.follow or (self.json and not self.dry_run)):
+
+    def go_with(self, typed: Changes) -> None:
+        """Raises UsageError for what does not go together with --fg."""
+        if typed.foreground and (self.wait or self.follow or (self.json and not self.dry_run)):
             raise UsageError("--fg hands the terminal to the command, and waits for it", "leave the other option away")
+
+
+@takes(typed=Typed, after=Afterwards)
+def run(typed: Typed, after: Afterwards) -> int:
+    """Start a job beside this terminal, and return once its command runs. Prints the job's id."""
+    after.go_with(typed)
+    project = here()
+    return carry_out(make_spec(typed, project), project, after)
 
 
 def carry_out(spec: JobSpec, project: Project, after: Afterwards) -> int:
     """Starts the job, does what is to follow, and returns the exit status."""
     environ = given_environment()
-    if after != Afterwards():
+    if spec.foreground or after != Afterwards():
         from gravscope.cli.run_modes import carry_out as and_more  # noqa: PLC0415 (all that a mere launch is without)
 
         return and_more(spec, project, environ, after)

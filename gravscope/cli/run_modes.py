@@ -13,8 +13,9 @@ import msgspec
 
 from gravscope.actions.launch.dry_run import Plan, dry_run
 from gravscope.actions.launch.foreground import run_in_foreground
-from gravscope.actions.launch.launch import launch, printable
+from gravscope.actions.launch.launch import launch
 from gravscope.actions.look.wait import exit_status, wait
+from gravscope.base.printable import printable
 from gravscope.base.redact import HIDDEN
 from gravscope.cli import note
 from gravscope.cli.logs import show_growing
@@ -30,7 +31,7 @@ def carry_out(spec: JobSpec, project: Project, environ: Mapping[str, str], after
     """Starts the job, does what is to follow, and returns the exit status."""
     if after.dry_run:
         return _print_plan(dry_run(spec, project, environ), spec, json=after.json)
-    if after.fg:
+    if spec.foreground:
         return _in_foreground(spec, project, environ)
     facts = launch(spec, project, environ)
     tell(facts)

@@ -7,10 +7,9 @@ import sys
 from datetime import datetime
 
 from gravscope.actions.launch.rerun import doubt_about
-from gravscope.actions.look.owner import look
+from gravscope.actions.look.owner import read_for_display
 from gravscope.actions.look.status import Standing, standing
 from gravscope.base.quantity import Size, format_duration, format_size
-from gravscope.base.redact import hide_in_record
 from gravscope.cli import one_line
 from gravscope.cli.called import as_called
 from gravscope.cli.output import coloured, is_coloured, print_json, store_here
@@ -18,6 +17,7 @@ from gravscope.cli.status import as_json, colour_of, state_of
 from gravscope.records.model import JobRecord
 from gravscope.records.outcome import OUTLIVED, signal_name
 from gravscope.records.progress import Progress
+from gravscope.records.redacted import redacted
 from gravscope.records.spec import Limits
 
 TYPE_CHECKING = False
@@ -35,7 +35,7 @@ def show(
 ) -> None:
     """Tell in words what became of a job, and why. Also what was asked, what holds, and what to type next."""
     store, job_id = store_here().locate(job)
-    found = standing(store, look(store, job_id))
+    found = standing(store, read_for_display(store, job_id))
     print_json(as_json(found)) if json else print(in_words(found, colour=is_coloured(sys.stdout)))
 
 
@@ -51,7 +51,7 @@ def path(
 
 def in_words(found: Standing, *, colour: bool = False) -> str:
     """The job as text, a heading and a few paragraphs."""
-    record = hide_in_record(found.record)
+    record = redacted(found.record)
     paragraphs = [
         ("asked", _asked(record)),
         ("holds", _holds(record)),

@@ -13,7 +13,7 @@ from gravscope.actions.look.watch import changes
 from gravscope.actions.look.watch import watch as watch_jobs
 from gravscope.base.errors import GravscopeError, UsageError
 from gravscope.base.quantity import format_duration, format_size
-from gravscope.base.redact import hide_in_text
+from gravscope.base.redact import redact_text
 from gravscope.cli import complain, note, one_line
 from gravscope.cli.called import as_called
 from gravscope.cli.output import (
@@ -46,7 +46,7 @@ if TYPE_CHECKING:  # for the annotations, which stay text until Typer wants them
 BAR = 5
 _HEAD = ("NAME", "STATE", "MEMORY", "", "TIME", "EXIT", "ID")
 _NAME, _STATE, _MEMORY, _BAR, _TIME, _EXIT, _ID = range(len(_HEAD))
-# columns: of an id that is longer the end is enough, which `gravscope.records.store` takes for it; and the least of others
+# columns: the end of a longer id is enough, `records.store` finds the job by it; and the least width of other columns
 _LONG_ID, _SHORT_NAME, _SHORT_ID = 40, 8, 17
 
 
@@ -140,14 +140,14 @@ def _draw(drawing: Drawing, seen: Overview, standings: list[Standing], errors: l
     most = width()
     lines = table(standings, most, colour=is_coloured(sys.stdout)).splitlines() if standings else ["no jobs yet"]
     notes = [as_called(others)] if (others := of_the_others(seen)) is not None else []
-    notes += [one_line(as_called(hide_in_text(error))) for error in errors]
+    notes += [one_line(as_called(redact_text(error))) for error in errors]
     drawing.draw(lines, [cut(line, most).rstrip() for line in notes])
 
 
 def as_json(item: Standing | GravscopeError) -> dict[str, Any]:
     """One job, or the error that stands in its place."""
     if isinstance(item, GravscopeError):
-        return {"error": one_line(hide_in_text(item.message))}
+        return {"error": one_line(redact_text(item.message))}
     progress = None if item.progress is None else asdict(item.progress)
     return {**public(item.record), "memory_now": item.memory, "progress": progress}
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from gravscope.actions.units import units as actions
-from gravscope.actions.units.units import Outcome, Place, Standing, Status
+from gravscope.actions.units.units import Outcome, Place, Status, UnitStatus
 from gravscope.base.quantity import format_size
 from gravscope.cli import note
 from gravscope.cli.called import as_called
@@ -115,7 +115,7 @@ def _status_in_words(found: Status) -> list[str]:
     return [*lines, f"all jobs together: {', '.join(limits)}", _held(found)]
 
 
-def _loaded(standing: Standing, found: Status) -> str:
+def _loaded(standing: UnitStatus, found: Status) -> str:
     if found.limits is None:
         return "not loaded"
     if not standing.file:

@@ -1,15 +1,18 @@
-"""How a job gets going: each launcher is an argv prefix before the same supervisor, built by a pure function."""
+"""Launchers: ways to start a job. Each is a prefix before the supervisor's command line, built by a pure function."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from gravscope.base.immutable import Immutable
-from gravscope.records.spec import LauncherName
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from gravscope.records.types import LauncherName
 
 
 class Launch(Immutable):
-    """One way to start a job: the words before the supervisor's, and the environment that they need themselves."""
+    """One way to start a job: the words before the supervisor's command line, and the environment of these words."""
 
     launcher: LauncherName
     prefix: list[str]
@@ -18,5 +21,5 @@ class Launch(Immutable):
     slice: str | None = None
 
     def __repr__(self) -> str:
-        """Without the environment, which may hold secrets."""
+        """Without the environment, which may contain secrets."""
         return f"Launch({self.launcher!r}, {self.prefix!r}, unit={self.unit!r}, slice={self.slice!r})"

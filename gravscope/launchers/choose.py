@@ -1,4 +1,4 @@
-"""Which launchers to try, in order, and what counts as a reason to try the next."""
+"""Which launchers to try, in which order, and which failures are a reason to try the next."""
 
 from __future__ import annotations
 
@@ -12,27 +12,28 @@ from gravscope.launchers import Launch, scope, session
 from gravscope.records.spec import JobSpec, Limits
 from gravscope.systemd import host
 
-# What systemd-run says when nobody is there to start a scope, as opposed to one who will not: in the former case the
-# job can still be had by `session`, in the latter its limits would silently be lost.
-_NOBODY_THERE = (
+# Messages of systemd-run when there is no manager that could start a scope. Then `session` is tried. When a manager
+# refuses the scope, `session` is not tried, because the job's limits would be lost without notice.
+_NO_MANAGER = (
     r"failed to connect to .*bus|connection refused|no such file or directory|host is down"
     r"|has not been booted with systemd|transport endpoint is not connected|did not answer"
 )
 _TAKEN = r"already (loaded|exists)|was already|has a fragment file"
-# what marks a process as part of a job: a job that is started from inside another is not part of that
-OF_A_JOB = ("GRAV_BG_JOB", "GRAVSCOPE_JOB_ID", "GRAVSCOPE_NAME", "GRAVSCOPE_UNIT", "GRAVSCOPE_INVOCATION_ID")
+# variables that mark a process as part of a job; they are removed, because a job that is started inside another job is
+# not part of it
+JOB_VARIABLES = ("GRAV_BG_JOB", "GRAVSCOPE_JOB_ID", "GRAVSCOPE_NAME", "GRAVSCOPE_UNIT", "GRAVSCOPE_INVOCATION_ID")
 
 
 class Choice(Immutable):
-    """The launchers to try in order; `fallback_reason` is set when `scope` was wanted and cannot even be tried."""
+    """The launchers to try, in order. `fallback_reason` says why `scope`, though preferred, is not among them."""
 
     launches: list[Launch]
     fallback_reason: str | None = None
 
 
 def choose(spec: JobSpec, job_id: str, environ: Mapping[str, str]) -> Choice:
-    """Raises UnsupportedError where the launcher that was demanded is not to be had."""
-    environ = {name: value for name, value in environ.items() if name not in OF_A_JOB}
+    """The launchers for this job. Raises UnsupportedError if the launcher that was asked for cannot be used."""
+    environ = {name: value for name, value in environ.items() if name not in JOB_VARIABLES}
     if spec.launcher == "session":
         return Choice([session.launch(environ, foreground=spec.foreground)])
     try:
@@ -48,8 +49,10 @@ def choose(spec: JobSpec, job_id: str, environ: Mapping[str, str]) -> Choice:
 
 
 def refuse_undelegated(limits: Limits, environ: Mapping[str, str]) -> None:
-    """Raises UnsupportedError for a limit that systemd would take and the kernel never hold. (Memory is none of those:
-    the watch can hold it.)"""
+    """Raises UnsupportedError for a limit that systemd would accept and the kernel could not enforce.
+
+    (Memory limits are not refused: the supervisor's watch can enforce them.)
+    """
     asked = {
         "--cpu-quota": (limits.cpu_quota, "cpu"),
         "--cpu-weight": (limits.cpu_weight, "cpu"),
@@ -67,11 +70,11 @@ def refuse_undelegated(limits: Limits, environ: Mapping[str, str]) -> None:
             )
 
 
-def nobody_there(complaint: str) -> bool:
-    """True if a launcher failed because there is no manager, and not because it refused this job."""
-    return re.search(_NOBODY_THERE, complaint, re.IGNORECASE) is not None
+def no_manager(complaint: str) -> bool:
+    """True if a launcher failed because there is no manager, and not because the manager refused the job."""
+    return re.search(_NO_MANAGER, complaint, re.IGNORECASE) is not None
 
 
 def unit_is_taken(complaint: str) -> bool:
-    """True if the manager knows a unit of that name already (systemd issues 1351, 27127)."""
+    """True if a launcher failed because the manager already has a unit of that name (systemd issues 1351, 27127)."""
     return re.search(_TAKEN, complaint, re.IGNORECASE) is not None

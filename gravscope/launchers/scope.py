@@ -1,4 +1,4 @@
-"""A transient scope of the user's service manager: limits held by the kernel, everything in it ended together."""
+"""A transient scope of the user's service manager: the kernel enforces limits, and all its processes end together."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gravscope.systemd import commands, host
 
 
 def launch(spec: JobSpec, job_id: str, environ: Mapping[str, str]) -> Launch:
-    """`environ` is what reaches the manager (`host.manager_environment`)."""
+    """The launch in a scope. `environ` must reach the user manager (`host.manager_environment`)."""
     unit = commands.unit_name(job_id)
     properties = commands.scope_properties(spec.limits, spec.grace)
     prefix = commands.systemd_run_scope(unit, properties, description=f"gravscope job {job_id}")
@@ -18,14 +18,14 @@ def launch(spec: JobSpec, job_id: str, environ: Mapping[str, str]) -> Launch:
 
 
 def verbatim(launch: Launch, words: Sequence[str]) -> Launch:
-    """The same launch, such that `words` behind its prefix are not expanded by a systemd that would.
+    """The same launch, changed if needed so that systemd does not expand variables in `words`, which follow the prefix.
 
-    Only words with a $ are worth the question which one it is.
+    systemd's version is asked for only if a word contains a $.
     """
     if launch.unit is None or not any("$" in word for word in words):
         return launch
     shown = host.call(commands.systemd_run_version(), launch.environ)
-    if (commands.parse_version(shown.out) or 0) < commands.EXPANDS:
+    if (commands.parse_version(shown.out) or 0) < commands.EXPANDS_SINCE:
         return launch
     return launch.replaced(prefix=commands.without_expansion(launch.prefix))
 

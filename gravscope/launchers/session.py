@@ -1,4 +1,4 @@
-"""A session of its own (setsid + nohup), where no user manager answers: limits are held by the supervisor's watch."""
+"""A session of its own (setsid and nohup), for machines without a user manager: the watch enforces memory limits."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from gravscope.systemd import commands
 
 
 def launch(environ: Mapping[str, str], *, foreground: bool = False) -> Launch:
-    """Raises UnsupportedError where setsid or nohup is not installed.
+    """The launch in a session. Raises UnsupportedError if setsid or nohup is not installed.
 
-    In the foreground neither is wanted: the command stays in the session of its terminal, and hears of its end.
+    In the foreground neither is used: the command stays in the session of its terminal and gets SIGHUP at its end.
     """
     if foreground:
         return Launch("session", [], environ)

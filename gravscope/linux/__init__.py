@@ -1,5 +1,5 @@
-"""What the kernel tells: processes (/proc), control groups (cgroup v2), files and locks.
+"""Access to the kernel's interfaces: processes (/proc), control groups (cgroup v2), files and locks.
 
-Standard library only, and of that only what is small: the supervisor has these modules in memory as long as a job runs.
-It imports `base`. What systemd knows belongs to `systemd`, and what a job's record says to `records`.
+It imports `base` and small modules of the standard library: the supervisor keeps them in memory as long as a job runs.
+What systemd knows belongs to `systemd`, and what a job's record says to `records`.
 """

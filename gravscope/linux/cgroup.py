@@ -1,6 +1,6 @@
 """Reads and parses cgroup files (the kernel's Documentation/admin-guide/cgroup-v2.rst).
 
-Standard library only, and of that nothing heavier than `os`: the supervisor uses it (see `proc.py`).
+Imports nothing larger than `os`, because the supervisor uses it (see `proc.py`).
 A cgroup is named by its folder, such as /sys/fs/cgroup/user.slice/…/gravscope-fit_20260101_120000.scope.
 """
 
@@ -10,14 +10,15 @@ import os
 
 from gravscope.linux.proc import read_text
 
-# What the kernel writes for "no limit" (cgroup v2), here and in systemd's own spelling
+# "no limit" as the kernel writes it (cgroup v2), and as systemd and gravscope do
 NO_LIMIT = "max"
 INFINITY = "infinity"
 
-# An extended attribute of a scope's folder (xattr(7); cgroups take those of `user` since Linux 5.7): whose scope it is
+# an extended attribute of a scope's folder that names the job it belongs to (xattr(7); cgroups have `user.` attributes
+# since Linux 5.7)
 OWNER = "user.gravscope.invocation_id"
 
-# Our name for each limit, and the file that holds it
+# gravscope's name for each limit, and the file that holds it
 LIMIT_FILES = {
     "mem_high": "memory.high",
     "mem_max": "memory.max",
@@ -33,26 +34,26 @@ def mount_point() -> str | None:
     for line in (read_text("/proc/self/mountinfo") or "").splitlines():
         before, _, after = line.partition(" - ")
         if after.startswith("cgroup2 "):
-            # spaces and the like stand as octal escapes in mountinfo (proc(5))
+            # spaces are written as octal escapes in mountinfo (proc(5))
             return before.split()[4].replace("\\040", " ")
     return None
 
 
 def folder_of(pid: int | str = "self") -> str | None:
-    """The cgroup v2 folder of process `pid`; None where it has none or is gone."""
+    """The cgroup v2 folder of process `pid`; None if it has none or has ended."""
     root = mount_point()
     if root is None:
         return None
     for line in (read_text(f"/proc/{pid}/cgroup") or "").splitlines():
         if line.startswith("0::"):
             path = line[3:]
-            # a process outside of this cgroup namespace shows as /../…, out of reach from here
+            # the path of a process outside of this cgroup namespace begins with /.. and cannot be reached from here
             return None if path.startswith("/..") else (root + path).rstrip("/")
     return None
 
 
-def keyed(text: str | None) -> dict[str, int]:
-    """A flat keyed file, such as memory.events or cpu.stat, as numbers; lines that are none are left out."""
+def parse_keyed(text: str | None) -> dict[str, int]:
+    """The numbers in the text of a flat keyed file, such as memory.events or cpu.stat; other lines are left out."""
     found: dict[str, int] = {}
     for line in (text or "").splitlines():
         key, _, value = line.partition(" ")
@@ -63,7 +64,7 @@ def keyed(text: str | None) -> dict[str, int]:
 
 def read_keyed(folder: str, name: str) -> dict[str, int]:
     """File `name` of the cgroup as numbers; empty where it is not there."""
-    return keyed(read_text(f"{folder}/{name}"))
+    return parse_keyed(read_text(f"{folder}/{name}"))
 
 
 def read_number(folder: str, name: str) -> int | None:
@@ -88,9 +89,11 @@ def quota_percent(text: str | None) -> float | str | None:
     return INFINITY if words[0] == NO_LIMIT else round(100 * int(words[0]) / int(words[1]), 2)
 
 
-def least(folder: str, root: str, name: str) -> int | float | str | None:
-    """The least of limit `name` from this cgroup up to `root`, for a limit above binds just as well; None if no
-    cgroup on the way has the file. In a container `root` itself may have one."""
+def lowest(folder: str, root: str, name: str) -> int | float | str | None:
+    """The lowest value of limit `name` from this cgroup up to `root`, because limits of cgroups above apply as well.
+
+    None if no cgroup on the way has the file. In a container `root` itself may have it.
+    """
     found: int | float | str | None = None
     while len(folder) >= len(root):
         limit = quota_percent(read_text(f"{folder}/{name}")) if name == "cpu.max" else read_limit(folder, name)
@@ -107,40 +110,40 @@ def _number(limit: float | str) -> float:
 
 
 def effective(folder: str, root: str) -> dict[str, int | float | str | None]:
-    """What the kernel really holds the cgroup to: for each limit the least up the tree, None where nobody does."""
+    """The limits that are in effect for the cgroup: each the lowest up to `root`, None where there is none."""
     found: dict[str, int | float | str | None] = {}
     for limit, name in LIMIT_FILES.items():
-        # a weight is a share among siblings and has no least
+        # a weight is relative to siblings, so those of cgroups above do not matter
         if limit.endswith("_weight"):
             found[limit] = read_limit(folder, name)
         else:
-            found[limit] = least(folder, root, name)
-    found["cpu_quota"] = least(folder, root, "cpu.max")
+            found[limit] = lowest(folder, root, name)
+    found["cpu_quota"] = lowest(folder, root, "cpu.max")
     return found
 
 
-def processes(folder: str) -> list[int]:
+def pids(folder: str) -> list[int]:
     """Every process in this cgroup and those below it."""
     found = [int(word) for word in (read_text(f"{folder}/cgroup.procs") or "").split()]
     try:
-        # two links are its own name and its dot, and each folder below it would be one more (fs/kernfs/inode.c)
+        # a folder without subfolders has two links: its name and `.`; each subfolder adds one (fs/kernfs/inode.c)
         if os.stat(folder).st_nlink != 2:
-            found += [pid for entry in os.scandir(folder) if entry.is_dir() for pid in processes(entry.path)]
+            found += [pid for entry in os.scandir(folder) if entry.is_dir() for pid in pids(entry.path)]
     except OSError:
         pass  # it is gone
     return found
 
 
 def claim(folder: str, invocation_id: str) -> None:
-    """Writes onto a cgroup whose it is; silently not where the kernel does not take it."""
+    """Marks a cgroup as belonging to the job with this id. Does nothing where the kernel refuses."""
     try:
         os.setxattr(folder, OWNER, invocation_id.encode("ascii"))
     except OSError:
         pass
 
 
-def is_anothers(folder: str, invocation_id: str | None) -> bool:
-    """True if the cgroup says that it is that of another job: a unit's name may come back in the same second."""
+def belongs_to_another(folder: str, invocation_id: str | None) -> bool:
+    """True if the cgroup is marked as another job's: two jobs of the same second may have the same unit name."""
     try:
         return os.getxattr(folder, OWNER) != (invocation_id or "").encode("utf-8", "replace")
     except OSError:
@@ -148,13 +151,13 @@ def is_anothers(folder: str, invocation_id: str | None) -> bool:
 
 
 def populated(folder: str) -> bool | None:
-    """Whether any process lives in this cgroup or below it; None where the cgroup is gone."""
+    """Whether there is any process in this cgroup or below it; None if the cgroup is gone."""
     value = read_keyed(folder, "cgroup.events").get("populated")
     return None if value is None else value == 1
 
 
 def write(folder: str, name: str, value: str) -> str | None:
-    """Writes `value` to file `name`; None when it was taken, else the kernel's word against it."""
+    """Writes `value` to file `name`. None on success, else the kernel's error message."""
     try:
         with open(f"{folder}/{name}", "w", encoding="ascii") as file:
             file.write(value)

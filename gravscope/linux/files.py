@@ -1,6 +1,6 @@
-"""Files that are whole at every moment: written beside, synced, and renamed into place; and locks on files.
+"""Atomic writes (a temporary file, fsync, rename), careful reads, and locks on files.
 
-Standard library only, and of that nothing heavier than `os` and `fcntl`: the supervisor uses it (see `proc.py`).
+Imports nothing larger than `os` and `fcntl`, because the supervisor uses it (see `proc.py`).
 """
 
 from __future__ import annotations
@@ -10,41 +10,45 @@ import fcntl
 import os
 
 PRIVATE = 0o600
-# the folder in the user's state folder that holds both of gravscope's
-OWN = "gravscope"
-# bytes; nothing that gravscope keeps is nearly as large, and a log that was given such a name must not fill memory
-LARGEST = 1 << 26
-# the type of a file in its mode, and that of a regular one (inode(7)); `stat` is not loaded for two numbers
+# the name of gravscope's folder in the user's state folder
+STATE_FOLDER = "gravscope"
+# bytes; no file of gravscope's is nearly as large, and a log that was renamed to one must not fill memory
+MAX_SIZE = 1 << 26
+# S_IFMT, S_IFREG and S_IFDIR (inode(7)); importing `stat` for three numbers would cost memory
 _TYPE, _REGULAR, _FOLDER = 0o170000, 0o100000, 0o040000
-# what the owner of a folder may do with it
+# all permissions of the owner
 _OWNERS = 0o700
 
 
 def write_atomically(path: str, data: bytes, mode: int = PRIVATE) -> None:
-    """Puts `data` at `path` so that a reader, or a machine that loses power, finds the old file or the new one, whole.
+    """Writes `data` to `path` atomically: at every moment, also after a power failure, `path` is the whole old file or
+    the whole new one.
 
-    A unique name beside it, fsync, rename, fsync of the folder (rename(2), fsync(2)). Raises OSError with nothing
-    left behind.
+    Writes a temporary file beside it, then fsync, rename, and fsync of the folder (rename(2), fsync(2)). Raises
+    OSError, and then leaves no temporary file.
     """
     folder, name = os.path.split(path)
-    beside = f"{folder}/.{name}.{os.getpid()}.tmp"
-    descriptor = _open_new(beside, mode)
+    temporary = f"{folder}/.{name}.{os.getpid()}.tmp"
+    descriptor = _open_new(temporary, mode)
     try:
         try:
             write_all(descriptor, data)
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-        os.rename(beside, path)
+        os.rename(temporary, path)
     except BaseException:
-        _unlink(beside)
+        _unlink(temporary)
         raise
     sync_folder(folder)
 
 
 def _open_new(path: str, mode: int) -> int:
-    """A file that is there only since now, and so is nobody's else. What a killed writer left, or somebody laid in
-    wait, is removed, never written to: it may be another name of a file that somebody wants to keep."""
+    """Creates a new file, which nobody else can have opened before.
+
+    A file that is already there, left by a killed writer or put there by an attacker, is removed and never written to:
+    it may be a link to a file that must not change.
+    """
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         return open_as(path, flags, mode)
@@ -54,8 +58,8 @@ def _open_new(path: str, mode: int) -> int:
 
 
 def open_as(path: str, flags: int, mode: int = PRIVATE) -> int:
-    """As os.open, but a file that it makes, or that we have made, gets just this mode, whatever the umask: one that
-    takes the owner's own rights would keep us from our own files later."""
+    """Like os.open, but with O_CREAT a file of our own gets exactly this mode, whatever the umask is: a umask that
+    takes the owner's permissions away would make our own files inaccessible to us."""
     descriptor = os.open(path, flags, mode)
     try:
         found = os.fstat(descriptor)
@@ -75,18 +79,18 @@ def _unlink(path: str) -> None:
 
 
 def make_private_folder(folder: str) -> None:
-    """Makes `folder`, which only its owner can enter; one that is there already stays as it is. Raises OSError.
+    """Makes `folder` with access for its owner only; one that exists is not changed. Raises OSError.
 
-    Folders above it that are missing are made as others are, by the umask, but for gravscope's own in the user's state
-    folder; and under no umask do they keep out their owner. (The umask stays as it is: it is the whole process's, whose
-    other threads may be making files of their own.)
+    Missing folders above it are made with the usual mode and the umask, except gravscope's own in the user's state
+    folder, which is private, too. Whatever the umask is, the owner has access to each of them. (The umask itself is not
+    changed: it belongs to the whole process, and other threads may be making files.)
     """
     for above in _missing(folder):
-        own = above == folder or (above == os.path.dirname(folder) and os.path.basename(above) == OWN)
+        own = above == folder or (above == os.path.dirname(folder) and os.path.basename(above) == STATE_FOLDER)
         try:
             os.mkdir(above, _OWNERS if own else 0o777)
         except FileExistsError:
-            continue  # somebody else has just made it
+            continue  # another process has just made it
         mode = os.stat(above).st_mode & ~_TYPE
         if mode & _OWNERS != _OWNERS:
             os.chmod(above, mode | _OWNERS)
@@ -95,7 +99,7 @@ def make_private_folder(folder: str) -> None:
 
 
 def _missing(folder: str) -> list[str]:
-    """`folder` and those above it that are not there, the topmost first."""
+    """Those of `folder` and the folders above it that do not exist, the topmost first."""
     found: list[str] = []
     while folder and not os.path.lexists(folder):
         found.insert(0, folder)
@@ -104,14 +108,14 @@ def _missing(folder: str) -> list[str]:
 
 
 def write_all(descriptor: int, data: bytes) -> None:
-    """Every byte of `data`, however many writes that takes."""
+    """Writes all of `data`, with as many calls as that takes."""
     view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]
 
 
 def sync_folder(folder: str) -> None:
-    """Makes the names in `folder` durable. File systems that cannot sync a folder (some network ones) are let be."""
+    """Makes the names in `folder` durable (fsync(2)). Ignores that a file system cannot do it, as some network ones."""
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError:
@@ -125,10 +129,9 @@ def sync_folder(folder: str) -> None:
 
 
 def read_whole(path: str, *, anyone: bool = False) -> bytes:
-    """The bytes of a regular file of our own, or of root's: what anybody else put there is not believed, unless root
-    only wants to look at it (`anyone`).
+    """The bytes of a regular file that we or root own. With `anyone`, root may read files of other users as well.
 
-    A symbolic link in its place is not followed, a FIFO or a device is not waited for. Raises OSError that says why.
+    A symbolic link at `path` is not followed, and a FIFO or a device does not block. Raises OSError that says why.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
@@ -145,36 +148,36 @@ def read_whole(path: str, *, anyone: bool = False) -> bytes:
         while part := os.read(descriptor, 1 << 20):
             parts.append(part)
             size += len(part)
-            if size > LARGEST:  # it grows while we read
-                raise OSError(errno.EFBIG, f"is larger than {LARGEST >> 20}M", path)
+            if size > MAX_SIZE:  # it grows while it is read
+                raise OSError(errno.EFBIG, f"is larger than {MAX_SIZE >> 20}M", path)
         return b"".join(parts)
     finally:
         os.close(descriptor)
 
 
 def _check(found: os.stat_result, path: str, *, anyone: bool) -> None:
-    """Raises OSError unless an open file is regular, ours or root's, and of a size that may be."""
+    """Raises OSError unless an open file is regular, owned by us or root, and not larger than MAX_SIZE."""
     if found.st_mode & _TYPE == _FOLDER:
         raise IsADirectoryError(errno.EISDIR, "is a folder", path)
     if found.st_mode & _TYPE != _REGULAR:
         raise OSError(errno.EINVAL, "is not a regular file", path)
     if not is_ours(found, anyone=anyone):
         raise PermissionError(errno.EPERM, f"is owned by user {found.st_uid}, and not believed", path)
-    if found.st_size > LARGEST:
-        raise OSError(errno.EFBIG, f"is larger than {LARGEST >> 20}M", path)
+    if found.st_size > MAX_SIZE:
+        raise OSError(errno.EFBIG, f"is larger than {MAX_SIZE >> 20}M", path)
 
 
 def is_ours(found: os.stat_result, *, anyone: bool = False) -> bool:
-    """True for a file that we own, or root does, who can do everything anyway; with `anyone`, to root for any file."""
+    """True for a file that we or root own. With `anyone`, root gets True for any file."""
     user = os.geteuid()
     return found.st_uid in (user, 0) or (anyone and user == 0)
 
 
 def try_lock(descriptor: int, *, shared: bool = False) -> bool:
-    """Takes the lock of an open file without waiting; False when somebody else holds it (flock(2)).
+    """Takes the lock of an open file without waiting; False if another process holds it (flock(2)).
 
-    Such a lock belongs to the open file description: a process that inherits the descriptor holds it as well, and it
-    ends with the last of them, however that ends.
+    The lock belongs to the open file description: a process that inherits the descriptor holds the lock as well, and
+    the kernel releases it when the last of these processes has closed it or ended.
     """
     try:
         fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
@@ -184,10 +187,10 @@ def try_lock(descriptor: int, *, shared: bool = False) -> bool:
 
 
 def try_claim(descriptor: int) -> bool:
-    """Takes the lock of a file whose owner, who alone held it until then, has left it for ever; False if it is held.
+    """Takes the lock of a file whose owner, the only process that held it, has ended; False if it is held.
 
-    The file is marked first, while the shared lock proves that the owner is gone: whoever finds it locked from then on
-    can tell another claimant from the owner.
+    The file is marked first, while a shared lock proves that the owner is gone. So a process that finds the file locked
+    later can tell whether the owner holds it or another process that claimed it.
     """
     if not try_lock(descriptor, shared=True):
         return False
@@ -199,10 +202,10 @@ def try_claim(descriptor: int) -> bool:
 
 
 def is_claimed(descriptor: int) -> bool:
-    """True once anybody has tried to claim it while its owner was gone."""
+    """True if a process has tried to claim the file after its owner had ended."""
     return os.pread(descriptor, 1, 0) != b""
 
 
 def lock(descriptor: int) -> None:
-    """Takes the lock of an open file, waiting for as long as somebody else holds it."""
+    """Takes the lock of an open file; waits while another process holds it."""
     fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -1,5 +1,5 @@
-"""Notification: who is told that a job has ended, and the process that tells them.
+"""Notification of a job's end: who is notified, and the process that does it.
 
-`notify` reads the settings. `send` is the process, started by the supervisor as `__main__.py`: standard library only.
-It imports `base`, `linux`, `settings` and `records`.
+`notify` reads the settings. `send` is the process, which the supervisor starts as `__main__.py`; it needs only the
+standard library. This room imports `base`, `linux`, `settings` and `records`.
 """

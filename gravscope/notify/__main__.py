@@ -1,5 +1,7 @@
-"""Started as `python -I -S …/gravscope/notify/__main__.py JOB_ID` by the supervisor of a job that has ended; the id is
-for ps(1)."""
+"""Started as `python -I -S …/gravscope/notify/__main__.py JOB_ID` by the supervisor of a job that has ended.
+
+The id is not read; it is there to be seen in ps(1).
+"""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""`gravscope run --notify`: whom to tell when the job ends. The telling itself: `gravscope.notify.send`."""
+"""`gravscope run --notify`: who is notified when the job ends. `gravscope.notify.send` sends the notifications."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from gravscope.settings.layers import Found
 
 # started by the supervisor when the job has ended
 PROGRAM = Path(__file__).parent / "__main__.py"
-# seconds in which everybody has to have been told
+# seconds in which all notifications have to be sent
 PATIENCE = 10.0
 SETTINGS = tuple(f"notify.{name}" for name in Notify().as_dict())
 
 
-def whom_to_tell(found: Mapping[str, Found]) -> Notify:
-    """Whoever is configured; the desktop if nobody is. Raises UsageError if that is turned off, too."""
+def recipients(found: Mapping[str, Found]) -> Notify:
+    """The recipients in the settings; the desktop if nothing is set. Raises UsageError if all are turned off."""
     values: dict[str, Any] = {key.partition(".")[2]: found[key].value for key in SETTINGS if key in found}
     asked = Notify(**values) if values else Notify(desktop=True)
     if not (asked.desktop or asked.webhook or asked.command):
@@ -29,6 +29,6 @@ def whom_to_tell(found: Mapping[str, Found]) -> Notify:
     return asked
 
 
-def handed(asked: Notify) -> dict[str, object]:
-    """What the supervisor is handed of it."""
+def supervisor_request(asked: Notify) -> dict[str, object]:
+    """The part of the supervisor's request that is about notification."""
     return {"program": str(PROGRAM), "patience": PATIENCE, "whom": asked.as_dict()}

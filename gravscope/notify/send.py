@@ -1,7 +1,7 @@
-"""Tells the desktop, a webhook or a command that a job has ended, and notes in its record that it has.
+"""Notifies the desktop, a webhook or a command that a job has ended, and writes the result into the job's record.
 
-Standard library only, for it is started by the supervisor long after whoever had the rest on their path is gone. It
-writes to a record that has ended and that nobody else writes any more; all that a failure of it leaves is that note.
+It imports the standard library only: the supervisor starts it without the path on which other packages are installed.
+The record that it changes is final and has its outcome; a failure here is only noted in it.
 """
 
 from __future__ import annotations
@@ -22,45 +22,45 @@ from datetime import datetime
 from typing import Any
 
 from gravscope.base.quantity import format_duration
-from gravscope.base.redact import hide_in_text
+from gravscope.base.redact import redact_text
 from gravscope.linux import files
 from gravscope.records.outcome import signal_name
 
-# seconds more for those who keep to the time that they were given to say that it is over
+# seconds more, so that a channel that reaches its own time limit can still report that
 SLACK = 0.5
-# characters of a message: a chat takes no more in one piece
-LONGEST = 3000
-ADDRESS = "GRAVSCOPE_NOTIFY_WEBHOOK"
-# seconds that whoever writes the record at the same time may take
+# characters of each part of a message: chats do not accept longer messages
+MAX_LENGTH = 3000
+WEBHOOK_VARIABLE = "GRAVSCOPE_NOTIFY_WEBHOOK"
+# seconds to wait for another process that holds the job's lock
 PATIENCE = 5.0
-# what tells the record of this very job
-_SAME = ("id", "invocation_id", "ended")
+# fields that identify the record of this job
+_IDENTITY = ("id", "invocation_id", "ended")
 
-Handed = dict[str, Any]
+NotifyRequest = dict[str, Any]
 
 
 def main() -> None:
-    """Tells everybody that is to be told, each at the same time, and ends, whoever has not answered by then."""
-    handed: Handed = marshal.load(sys.stdin.buffer)  # noqa: S302 (written by our own supervisor, in a file with no name)
+    """Sends all notifications at the same time, writes down the results, and ends, even if one has not answered."""
+    request: NotifyRequest = marshal.load(sys.stdin.buffer)  # noqa: S302 (written by our own supervisor)
     os.setsid()
-    note(handed, tell_all(handed))
-    os._exit(0)  # a thread that waits for a name server takes nobody's time any more
+    record_results(request, notify_all(request))
+    os._exit(0)  # does not wait for threads, one of which may still wait for a name server
 
 
-def tell_all(handed: Handed) -> list[dict[str, str | None]]:
-    """What became of each, as the record takes it."""
+def notify_all(request: NotifyRequest) -> list[dict[str, str | None]]:
+    """Sends all notifications. Returns the results as they go into the record."""
     told: dict[str, str | None] = {}
-    patience = float(handed["patience"])
+    patience = float(request["patience"])
 
-    def one(channel: str, target: object) -> None:
+    def send(channel: str, target: object) -> None:
         try:
-            told[channel] = CHANNELS[channel](target, handed["record"], patience)
+            told[channel] = CHANNELS[channel](target, request["record"], patience)
         except Exception as error:
-            told[channel] = _why(error, patience)
+            told[channel] = _describe(error, patience)
 
     threads = {
-        channel: threading.Thread(target=one, args=(channel, target), daemon=True)
-        for channel, target in handed["whom"].items()
+        channel: threading.Thread(target=send, args=(channel, target), daemon=True)
+        for channel, target in request["whom"].items()
         if target
     }
     deadline = time.monotonic() + patience + SLACK
@@ -69,11 +69,11 @@ def tell_all(handed: Handed) -> list[dict[str, str | None]]:
     for thread in threads.values():
         thread.join(max(0.0, deadline - time.monotonic()))
     now = datetime.now().astimezone().isoformat(timespec="milliseconds")
-    return [{"channel": name, "at": now, "error": told.get(name, _late(patience))} for name in threads]
+    return [{"channel": name, "at": now, "error": told.get(name, _timed_out(patience))} for name in threads]
 
 
 def message(record: Mapping[str, Any]) -> tuple[str, str]:
-    """The message in two parts, the first of which says the most: what ended in which state, and then the rest."""
+    """The message in two parts: first the job's name and state, then exit status, duration, host and reason."""
     code, number = record["exit_code"], record["signal"]
     how = f"exit status {code}" if code is not None else "" if number is None else signal_name(number)
     words = [f"({how})"] if how and record["state"] != "succeeded" else []
@@ -87,11 +87,11 @@ def message(record: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _line(text: str) -> str:
-    """One line, without secrets, and with nothing in it that tells anybody's screen to do anything."""
-    return "".join(each if each.isprintable() else " " for each in hide_in_text(text))[:LONGEST].strip()
+    """`text` as one line, without secrets and without control characters that a terminal would obey."""
+    return "".join(each if each.isprintable() else " " for each in redact_text(text))[:MAX_LENGTH].strip()
 
 
-# how: each returns why it was in vain, or None
+# the channels: each returns None on success, else the error
 
 
 def _desktop(_asked: object, record: Mapping[str, Any], patience: float) -> str | None:
@@ -102,8 +102,8 @@ def _desktop(_asked: object, record: Mapping[str, Any], patience: float) -> str 
 
 
 def _webhook(address: object, record: Mapping[str, Any], patience: float) -> str | None:
-    text = _escaped(" ".join(message(record)))  # as Slack wants it: <!channel> in a reason would call everybody
-    request = urllib.request.Request(  # noqa: S310 (http or https, as the setting is checked)
+    text = _escaped(" ".join(message(record)))  # as Slack requires: <!channel> in a reason would notify everybody
+    request = urllib.request.Request(  # noqa: S310 (the setting is checked to be http or https)
         str(address),
         data=json.dumps({"text": text}).encode("ascii"),
         headers={"Content-Type": "application/json", "User-Agent": "gravscope"},
@@ -132,20 +132,20 @@ CHANNELS: dict[str, Callable[[object, Mapping[str, Any], float], str | None]] = 
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """What is meant for one address is sent to no other, and only once."""
+    """Follows no redirection, so that the message is sent only to the configured address, and only once."""
 
     def redirect_request(self, *_asked: object) -> None:
-        """Leaves it at that: the status is then an error as any other."""
+        """Returns None, so that the status is reported like any other error."""
 
 
 def _escaped(text: str) -> str:
-    """For those who take a text for markup: chats, and notification servers."""
+    """`text` escaped for receivers that interpret markup: chats and notification servers."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _run(words: list[str], variables: Mapping[str, str], patience: float) -> str | None:
-    """Runs a program that is to end in time, and is ended otherwise, with all that it has started."""
-    environ = {name: value for name, value in os.environ.items() if name != ADDRESS}
+    """Runs a program. If it does not end in time, kills it together with the processes that it has started."""
+    environ = {name: value for name, value in os.environ.items() if name != WEBHOOK_VARIABLE}
     quiet = subprocess.DEVNULL
     child = subprocess.Popen(
         words, env={**environ, **variables}, stdin=quiet, stdout=quiet, stderr=quiet, start_new_session=True
@@ -154,21 +154,21 @@ def _run(words: list[str], variables: Mapping[str, str], patience: float) -> str
         status = child.wait(patience)
     except subprocess.TimeoutExpired:
         os.killpg(child.pid, signal.SIGKILL)
-        return _late(patience)
+        return _timed_out(patience)
     return None if status == 0 else f"exit status {status}" if status > 0 else f"ended by {signal_name(-status)}"
 
 
-def _late(patience: float) -> str:
+def _timed_out(patience: float) -> str:
     return f"no answer within {patience:g} s"
 
 
-def _why(error: Exception, patience: float) -> str:
-    """The error in words of our own: those of others hold the address, or parts of it."""
+def _describe(error: Exception, patience: float) -> str:
+    """The error in our own words, because messages of libraries contain the address or parts of it."""
     if isinstance(error, urllib.error.HTTPError):
         return f"HTTP status {error.code}"
     cause = error.reason if isinstance(error, urllib.error.URLError) else error
     if isinstance(cause, TimeoutError):
-        return _late(patience)
+        return _timed_out(patience)
     if isinstance(cause, socket.gaierror):
         return "the name of its host is not known"
     if type(cause).__name__.startswith("SSL"):
@@ -179,29 +179,32 @@ def _why(error: Exception, patience: float) -> str:
     return type(cause).__name__
 
 
-def note(handed: Handed, entries: list[dict[str, str | None]]) -> None:
-    """Takes what became of it into the record, holding the job's lock as all do who write a record that has ended, or
-    remove it (`gravscope.actions.look.ended`): a record that is gone by now is not made anew."""
-    path, told = handed["record_path"], handed["record"]
+def record_results(request: NotifyRequest, entries: list[dict[str, str | None]]) -> None:
+    """Adds the results to the record. A record that has been removed by now is not written again.
+
+    The job's lock is held meanwhile, as by all code that changes or removes the record of a job that has ended
+    (`gravscope.actions.look.ended`).
+    """
+    path, told = request["record_path"], request["record"]
     try:
-        descriptor = _hold(handed["lock_path"])
+        descriptor = _take_lock(request["lock_path"])
         if descriptor is None:
             return
         try:
             record = json.loads(files.read_whole(path))
-            if (record["id"], record["invocation_id"], record["ended"]) == tuple(told[each] for each in _SAME):
+            if (record["id"], record["invocation_id"], record["ended"]) == tuple(told[each] for each in _IDENTITY):
                 record["notified"] = [*record.get("notified", []), *entries]
                 text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
                 files.write_atomically(path, text.encode("utf-8", "replace"))
         finally:
-            os.unlink(handed["lock_path"])
+            os.unlink(request["lock_path"])
             os.close(descriptor)
     except (OSError, ValueError, KeyError, TypeError):
-        return  # a full disk, or somebody's hand: it is only a note
+        return  # the disk is full, or the record was changed by hand: the note is not important enough to fail
 
 
-def _hold(lock_path: str) -> int | None:
-    """The lock of a job that has ended, which whoever leaves it removes; None if somebody keeps it."""
+def _take_lock(lock_path: str) -> int | None:
+    """Takes the lock of a job that has ended; None if another process keeps it. Each holder removes the file."""
     deadline = time.monotonic() + PATIENCE
     while True:
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK

@@ -106,13 +106,13 @@ def fit_name(text: str) -> str:
 
 
 def name_of(job_id: str) -> str:
-    """The name part of an id; of a file that is not named like one, all of it."""
+    """The name part of an id; the whole text if it does not look like an id."""
     match = _ID.fullmatch(job_id)
     return match["name"] if match else job_id
 
 
 def is_id(text: str) -> bool:
-    """True for what `gravscope run` makes: a name, a time, and a number where that second was taken."""
+    """True for an id as `gravscope run` makes it: a name, a time, and a number if that second was taken."""
     match = _ID.fullmatch(text)
     return match is not None and _is_name(match["name"])
 
@@ -124,7 +124,7 @@ def _is_name(text: str) -> bool:
         return False
 
 
-def order_of(job_id: str) -> tuple[str, int]:
-    """Sorts ids by the time in them, then by the number behind it."""
+def sort_key(job_id: str) -> tuple[str, int]:
+    """A sort key for ids: the time, then the number after it."""
     match = _ID.fullmatch(job_id)
     return (match["stamp"], int(match["count"] or 1)) if match else ("", 0)

@@ -1,7 +1,7 @@
-"""Records that the older shell dispatcher wrote, read as records of today.
+"""Records of the older shell dispatcher, converted to current records.
 
-It kept pid, pgid, name, started, log_file, workdir, command, env and unit, and never wrote how a job ended. Whether
-one still runs is told by its process: alive, and started when the record says.
+It stored pid, pgid, name, started, log_file, workdir, command, env and unit, and never how a job ended. A job counts as
+running if its process is alive and was started when the record says.
 """
 
 from __future__ import annotations
@@ -12,34 +12,35 @@ from pathlib import Path
 from typing import Any
 
 from gravscope.linux import cgroup, proc
-from gravscope.records.model import OLDER_DISPATCHER, JobRecord
+from gravscope.records.fields import LEGACY_SCHEMA
+from gravscope.records.model import JobRecord
 
-# its clock was read by the shell some moments before or after the process began
+# Seconds. The shell read its clock a little before or after the process was started.
 TOLERANCE = 10.0
 _FORMATS = ["%Y%m%d_%H%M%S", "%Y-%m-%d %H:%M:%S", "%Y/%m/%d %H:%M:%S"]
 
 
-def is_older(text: object) -> bool:
-    """True for what the older dispatcher wrote: it has a pid and a command, and no schema."""
+def is_legacy(text: object) -> bool:
+    """True for a record of the older dispatcher: it has a pid and a command, and no schema."""
     return isinstance(text, dict) and "schema" not in text and {"pid", "command"} <= text.keys()
 
 
 def convert(text: dict[str, Any], path: Path) -> JobRecord:
-    """The record of today for it: `running` if its process still is that process, else `lost`, with the reason."""
+    """The current form of such a record: `running` if the same process is still alive, else `lost`, with the reason."""
     pid, pgid = _number(text.get("pid")), _number(text.get("pgid"))
     began = parse_started(text.get("started"))
     found = proc.stat(pid) if pid else None
     if found is not None and not _began_then(found, began):
-        # its local time may be of the second time that the clock showed it, at the end of daylight saving
+        # At the end of daylight saving a local time occurs twice; this may be the second one.
         again = parse_started(text.get("started"), fold=1)
         began = again if _began_then(found, again) else began
     alive = found is not None and not found.ended and _began_then(found, began)
     command = text.get("command")
     unit = str(text["unit"]) if text.get("unit") else None
     if alive and unit is not None and not (cgroup.folder_of(str(pid)) or "").endswith(f"/{unit}"):
-        unit = None  # its process is elsewhere: stopping that unit would end what is not this job
+        unit = None  # its process is not in that unit, so stopping the unit would end something else
     return JobRecord(
-        schema=OLDER_DISPATCHER,
+        schema=LEGACY_SCHEMA,
         id=path.stem,
         name=str(text.get("name") or path.stem),
         state="running" if alive else "lost",
@@ -62,14 +63,14 @@ def convert(text: dict[str, Any], path: Path) -> JobRecord:
 
 def _number(value: object) -> int | None:
     text = str(value) if isinstance(value, (int, str)) else ""
-    # pid_t has 31 bits, and so at most ten digits
+    # pid_t has 31 bits, so at most ten digits
     return int(text) if re.fullmatch(r"[0-9]{1,10}", text) and 1 < int(text) < 2**31 else None
 
 
 def parse_started(value: object, fold: int = 0) -> datetime | None:
-    """Its start time: ISO 8601, the shell's usual spellings (local time), or seconds since 1970.
+    """The start time: ISO 8601, the usual formats of shells (local time), or seconds since 1970.
 
-    `fold`: which of both a local time is that the clock showed twice.
+    `fold`: which one is meant of two equal local times (as in `datetime`).
     """
     text = str(value or "").strip()
     if re.fullmatch(r"\d{9,11}(\.\d+)?", text):
@@ -94,7 +95,7 @@ def _began_then(found: proc.Stat, began: datetime | None) -> bool:
 
 
 def boot_time() -> float | None:
-    """When this machine was started, in seconds since 1970 (btime of /proc/stat)."""
+    """When the machine was booted, in seconds since 1970 (btime of /proc/stat)."""
     for line in (proc.read_text("/proc/stat") or "").splitlines():
         if line.startswith("btime "):
             return float(line.split()[1])
@@ -110,7 +111,7 @@ def _why_lost(found: proc.Stat | None, began: datetime | None) -> str:
 
 
 def _environment(value: object) -> dict[str, str]:
-    """Its `env`, an object or a string of K=V words."""
+    """The variables in `env`, which is an object or a string of K=V words."""
     if isinstance(value, dict):
         return {str(key): str(item) for key, item in value.items()}
     words = (word.partition("=") for word in str(value or "").split())

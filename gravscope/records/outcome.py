@@ -1,8 +1,8 @@
-"""Evidence in, outcome out: what became of a job, decided by a pure function.
+"""Decides from evidence how a job ended. A pure function.
 
-Standard library only, and nothing imported: the supervisor uses it. Each rule below is a small function that either
-knows the answer or leaves it to the next one; their order is the policy. A guess is never recorded as a fact: what
-the evidence does not hold stays None, and a job of which nothing can be known is `lost`.
+It imports nothing, because the supervisor uses it. Each rule below is a small function that either decides or returns
+None; then the next rule is asked. Their order is the policy. A guess is never recorded as a fact: what the evidence
+does not contain stays None, and a job of which nothing can be known is `lost`.
 """
 
 from __future__ import annotations
@@ -17,59 +17,59 @@ NEVER_STARTED = "never-started"
 LOST = "lost"
 
 SIGTERM, SIGKILL = 15, 9
-# seconds by which background processes must outlive their command to be worth a word: less may be the machine's doing
+# Seconds by which background processes must outlive their command to be mentioned. A slow machine may cause less.
 OUTLIVED = 1.0
-# The rungs of the cancel ladder, as records name them
+# The steps of a cancel, as records name them, from the mildest to the strongest
 THAW = "thaw"
 STOP_UNIT = "systemctl stop"
 TERM_GROUP = "SIGTERM to the process group"
 KILL_GROUP = "SIGKILL to the process group"
 KILL_ALL = "SIGKILL to every process"
-# signal(7), x86 and ARM; the names that a reader of a crash report expects. The enum of `signal` costs 1 MB.
+# signal(7), x86 and ARM: the names that crash reports use. Importing `signal`, with its enum, would cost 1 MB.
 SIGNAL_NAMES = {
     1: "SIGHUP", 2: "SIGINT", 3: "SIGQUIT", 4: "SIGILL", 5: "SIGTRAP", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE",
     9: "SIGKILL", 10: "SIGUSR1", 11: "SIGSEGV", 12: "SIGUSR2", 13: "SIGPIPE", 14: "SIGALRM", 15: "SIGTERM",
     24: "SIGXCPU", 25: "SIGXFSZ", 31: "SIGSYS",
 }  # fmt: skip
-# Of its limit, from where a failure is "probably for memory": allocators fail some pages before the last one
+# The share of its limit from which on a failure is "probably for memory": allocators fail some pages before the limit.
 NEAR_THE_LIMIT = 0.95
 
 
 class Evidence:
-    """The facts gathered at a job's end. Every fact has a value that means "not known" or "did not happen"."""
+    """The facts collected at a job's end. Every fact has a value that means "not known" or "did not happen"."""
 
     start_error: str | None = None
     """Why the command could not be exec'd, or its launcher was refused."""
     exit_code: int | None = None
     signal: int | None = None
-    """How the command itself ended: an exit status or a signal, never both; both None when nobody saw it."""
+    """How the command itself ended: an exit status or a signal, never both. Both are None when nobody saw the end."""
     cancel_requested: bool = False
     cancel_steps: tuple[str, ...] = ()
-    """The rungs of the cancel ladder that were begun before the job ended."""
+    """The steps of a cancel that were begun before the job ended."""
     cancel_reached: bool = True
-    """False when none of them can have ended it: nothing was left to be signalled, or all of it ignored the signals."""
+    """False when none of these steps can have ended the job: no process was left, or all ignored the signals."""
     cancel_answered: bool = True
-    """False when the command's exit status cannot be an answer to them: it had no say of its own in how it ended."""
+    """False when the command's exit status cannot be its reaction to these steps."""
     timed_out: float | None = None
     """The timeout in seconds, if the supervisor ended the job for it."""
-    stopped: str | None = None
+    stopped_by: str | None = None
     """Who else told the job to stop, such as the unit's stop job or a signal to the supervisor."""
     watch_kill: int | None = None
     """Resident bytes at which the supervisor's watch killed the job."""
     oom_kills: int = 0
     oom_own: bool = False
-    """`oom_kill` of memory.events, and whether its `oom` counter rose too: only then was it the job's own limit."""
-    oom_whole: bool = True
+    """`oom_kill` of memory.events, and whether `oom` rose too: only then was the job's own limit reached."""
+    oom_group: bool = True
     """Whether the kernel kills all of the job at once (memory.oom.group), and not just one process of it."""
-    oom_above: str | None = None
-    """A cgroup above the job's, such as its slice, whose own limit ran out meanwhile."""
+    oom_ancestor: str | None = None
+    """A cgroup above the job's, such as its slice, whose own limit was reached while the job ran."""
     oomd: bool = False
-    """systemd-oomd said that it killed it."""
+    """systemd-oomd logged that it killed the job."""
     unit_result: str | None = None
     """The unit's Result, such as oom-kill, where the manager still knows it."""
     peak_memory: int | None = None
     limit_peak: int | None = None
-    """The most that counted against the job's limit and could not have been given back; None: take peak_memory."""
+    """The peak of the memory that counted against the limit and could not be reclaimed; None: peak_memory is used."""
     mem_max: int | None = None
     outlived: float = 0.0
     """Seconds by which the last background process outlived the command."""
@@ -85,7 +85,7 @@ class Evidence:
 
 
 class Outcome:
-    """The state that a job ended in, and the sentence that says why."""
+    """The final state of a job, and a sentence with the reason."""
 
     __slots__ = ("reason", "state")
 
@@ -95,8 +95,8 @@ class Outcome:
 
 
 def decide(evidence: Evidence) -> Outcome:
-    """What became of the job. The first rule that knows the answer gives it."""
-    for rule in (_never_started, _watch, _timeout, _oom, _cancel, _helpers, _stopped, _unseen):
+    """The outcome of the job, given by the first rule that decides."""
+    for rule in (_never_started, _watch, _timeout, _oom, _cancel, _userspace_oom, _stopped, _unseen):
         outcome = rule(evidence)
         if outcome is not None:
             return outcome
@@ -104,7 +104,7 @@ def decide(evidence: Evidence) -> Outcome:
 
 
 def signal_name(number: int) -> str:
-    """`SIGTERM` for 15; real-time and unknown signals by number."""
+    """The name of a signal, such as `SIGTERM` for 15; real-time and unknown signals by number."""
     return SIGNAL_NAMES.get(number, f"signal {number}")
 
 
@@ -127,7 +127,7 @@ def _never_started(evidence: Evidence) -> Outcome | None:
 
 def _watch(evidence: Evidence) -> Outcome | None:
     if evidence.watch_kill is None or evidence.exit_code == 0:
-        return None  # it had ended by itself when the kill came
+        return None  # it ended by itself before the kill reached it
     peak = max(evidence.watch_kill, evidence.peak_memory or 0)  # it may have gone on taking until the kill came
     return Outcome(
         OOM_KILLED,
@@ -139,31 +139,35 @@ def _watch(evidence: Evidence) -> Outcome | None:
 def _timeout(evidence: Evidence) -> Outcome | None:
     if evidence.timed_out is None:
         return None
-    return Outcome(TIMED_OUT, f"ended by its timeout of {evidence.timed_out:g} s ({_how(evidence)})")
+    return Outcome(TIMED_OUT, f"ended by its timeout of {evidence.timed_out:g} s ({_how_ended(evidence)})")
 
 
 def _oom(evidence: Evidence) -> Outcome | None:
-    """Its own limit or the machine's memory: the kernel counts both as oom_kill, and only the former as oom too."""
+    """Tells the job's own limit from the machine's memory: oom_kill counts both, but oom only the former."""
     if evidence.oom_kills == 0 or evidence.exit_code == 0:
         return None
     if {KILL_GROUP, KILL_ALL} & set(evidence.cancel_steps) and evidence.signal == SIGKILL:
-        return None  # it had been sent SIGKILL by us anyway
+        return None  # gravscope itself had sent it SIGKILL
     if evidence.exit_code is None and evidence.signal is None and evidence.cancel_requested:
         return None
-    if evidence.oom_whole and evidence.signal == SIGKILL:
+    if evidence.oom_group and evidence.signal == SIGKILL:
         count, after = "the whole job", ""
     else:
-        # which of them it was the counter does not tell: the command may have been one, or have been killed otherwise
+        # The counter does not tell which process was killed. It may have been the command, or the command was killed
+        # otherwise.
         then = "" if evidence.signal == SIGKILL else "then "
-        count, after = f"{evidence.oom_kills} of its processes", f"; its command {then}ended ({_how(evidence)})"
+        count, after = (
+            f"{evidence.oom_kills} of its processes",
+            f"; its command {then}ended ({_how_ended(evidence)})",
+        )
     if evidence.oom_own:
         return Outcome(
             OOM_KILLED,
             f"the kernel killed {count} at the job's own memory limit of {amount(evidence.mem_max)}"
             f" (peak {amount(evidence.peak_memory)}){after}",
         )
-    if evidence.oom_above is not None:
-        whose = f"the memory limit of {evidence.oom_above}, not the job's own,"
+    if evidence.oom_ancestor is not None:
+        whose = f"the memory limit of {evidence.oom_ancestor}, not the job's own,"
         return Outcome(OOM_KILLED, f"{whose} ran out and the kernel killed {count}{after}")
     return Outcome(
         OOM_KILLED,
@@ -172,22 +176,24 @@ def _oom(evidence: Evidence) -> Outcome | None:
 
 
 def _cancel(evidence: Evidence) -> Outcome | None:
-    """Only our own request makes a job cancelled, and only if it had begun to act before the end and may be its cause.
+    """A job counts as cancelled only after a request of gravscope's own that had begun to act before the job ended, and
+    that may have caused the end.
 
-    In doubt it is: the exit status 0 may be of a job that was told to stop, saved what it had, and has not done all.
+    In doubt it counts as cancelled: a job that was told to stop may save its work and exit with 0 without being done.
     """
     if not (evidence.cancel_requested and evidence.cancel_steps and evidence.cancel_reached):
         return None
     seen = evidence.exit_code is not None or evidence.signal is not None
     if seen and evidence.signal not in (SIGTERM, SIGKILL) and not evidence.cancel_answered:
-        return None  # what a signal of ours ends by itself ends by that signal
-    how = _how(evidence) if evidence.supervised else "nobody saw its exit status"
+        return None  # a process that one of our signals ends shows that signal
+    how = _how_ended(evidence) if evidence.supervised else "nobody saw its exit status"
     return Outcome(CANCELLED, f"cancelled on request by {evidence.cancel_steps[-1]} ({how})")
 
 
-def _helpers(evidence: Evidence) -> Outcome | None:
-    """systemd-oomd sends SIGKILL and leaves oom_kill alone (systemd #23606). earlyoom, which begins with SIGTERM, says
-    so only in the system's journal, which not every user may read: what it ends was ended by a signal."""
+def _userspace_oom(evidence: Evidence) -> Outcome | None:
+    """systemd-oomd sends SIGKILL and does not change oom_kill (systemd #23606). earlyoom, which begins with SIGTERM,
+    logs it only in the system's journal, which not every user may read. A job that it ends therefore counts as ended by
+    a signal."""
     if evidence.exit_code == 0:
         return None
     if evidence.oomd:
@@ -198,9 +204,9 @@ def _helpers(evidence: Evidence) -> Outcome | None:
 
 
 def _stopped(evidence: Evidence) -> Outcome | None:
-    if evidence.stopped is None:
+    if evidence.stopped_by is None:
         return None
-    return Outcome(KILLED, f"{evidence.stopped} ({_how(evidence)})")
+    return Outcome(KILLED, f"{evidence.stopped_by} ({_how_ended(evidence)})")
 
 
 def _unseen(evidence: Evidence) -> Outcome | None:
@@ -214,18 +220,18 @@ def _unseen(evidence: Evidence) -> Outcome | None:
 
 
 def _own_end(evidence: Evidence) -> Outcome:
-    reason = _how(evidence)
+    reason = _how_ended(evidence)
     if evidence.exit_code == 0:
         if evidence.oom_kills:
             reason += f", though the kernel killed {evidence.oom_kills} of its processes for memory"
-        return Outcome(SUCCEEDED, reason + _in_vain(evidence) + _outlived(evidence))
+        return Outcome(SUCCEEDED, reason + _late_cancel(evidence) + _outlived(evidence))
     if _near_limit(evidence):
         reason += (
             f", probably for memory: its peak of {amount(evidence.peak_memory)} was close to"
             f" its limit of {amount(evidence.mem_max)}"
         )
     state = KILLED if evidence.signal is not None else FAILED
-    return Outcome(state, reason + _in_vain(evidence) + _outlived(evidence))
+    return Outcome(state, reason + _late_cancel(evidence) + _outlived(evidence))
 
 
 def _near_limit(evidence: Evidence) -> bool:
@@ -235,20 +241,20 @@ def _near_limit(evidence: Evidence) -> bool:
     return peak >= NEAR_THE_LIMIT * evidence.mem_max
 
 
-def _how(evidence: Evidence) -> str:
-    """The command's own end in words."""
+def _how_ended(evidence: Evidence) -> str:
+    """How the command itself ended, in words."""
     if evidence.signal is not None:
         return f"ended by {signal_name(evidence.signal)}"
     if evidence.exit_code is None:
         return "exit status not known"
     if 128 < evidence.exit_code <= 128 + 64 and evidence.exit_code - 128 in SIGNAL_NAMES:
-        # bash(1): 128+N when what the shell ran was ended by signal N
+        # bash(1): the exit status is 128+N if the command that the shell ran was ended by signal N
         name = signal_name(evidence.exit_code - 128)
         return f"exit status {evidence.exit_code}, a shell's word for a command ended by {name}"
     return f"exit status {evidence.exit_code}"
 
 
-def _in_vain(evidence: Evidence) -> str:
+def _late_cancel(evidence: Evidence) -> str:
     if not (evidence.cancel_requested and evidence.cancel_steps):
         return ""
     return "; a request to end it came too late, or was ignored"

@@ -1,8 +1,8 @@
-"""How far a job is, by the last lines that it has written: `401/6000`, `42%`, `[stage] 3/9 | ETA=5m`, tqdm's bars.
+"""The progress of a job, taken from the end of its log: `401/6000`, `42%`, `[stage] 3/9 | ETA=5m`, tqdm's bars.
 
-Pure. A number that only looks like it is worse than none: a date, a path, a version, a share of something else. So a
-fraction or a percentage counts where programs that tell their progress have it (at the beginning of a line, behind a
-label of theirs, in brackets, behind a word such as `epoch`), and nowhere else.
+Pure. No progress is better than a wrong one: a number may belong to a date, a path, a version, or a share of something
+else. So a fraction or a percentage counts only in places where programs print their progress: at the beginning of a
+line, after a label, in brackets, or after a word such as `epoch`.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-# bytes of the end of a log that are looked at, and characters of a line that may be such a line
+# Bytes at the end of a log that are read; characters of the longest line that is considered.
 TAIL, LONGEST = 8192, 400
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How much is done, 0 to 1; the counts, if there were such; which stage of the work that is; seconds to its end."""
+    """The fraction that is done (0 to 1), the counts if there were any, the stage of the work, and the seconds left."""
 
     fraction: float
     done: int | None = None
@@ -26,12 +26,12 @@ class Progress:
 
     @property
     def percent(self) -> int:
-        """Rounded down, for what is not done is not done; but 0.29 is 29."""
+        """The percentage, rounded down: 100 means that all is done. The small addend keeps 0.29 at 29."""
         return int(100 * self.fraction + 1e-6)
 
 
 _ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
-# what loggers put before a line: times, dates, levels
+# What loggers put before a line: times, dates, levels.
 _LOGGED = re.compile(
     r"(?:[\[(]?(?:\d{4}[-/]\d\d[-/]\d\d(?:[T ]\d\d:\d\d(?::\d\d)?)?|\d\d:\d\d:\d\d)"
     r"(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?(?:\]|\)|(?=\s))[ :|-]*)?"
@@ -45,9 +45,9 @@ _WORDS = (
     r"|items?|iter(?:ations?)?|jobs?|pages?|parts?|phase|processed|processing|progress|rounds?|runs?|samples?|stage"
     r"|steps?|tasks?|trials?|units?|working"
 )
-# what may follow a count at the beginning of a line: nothing, a mark, a measure; a word would make it prose
+# What may follow a count at the beginning of a line: nothing, a mark, or a measure. With a word it would be prose.
 _THEN = r"(?= *(?:$|[|\[(;]|, |: |- (?!\d)|\.{2,}|[A-Za-z_]\w*[=:]|\d+(?:\.\d+)?%|eta\b))"
-# a time of day behind it would make it a date
+# With a time of day after it, it would be a date.
 _NO_TIME = r"(?![ ,]*\d{1,2}:\d\d)"
 
 _TQDM = re.compile(
@@ -57,10 +57,10 @@ _TQDM = re.compile(
 _SHAPES = [
     re.compile(shape, re.IGNORECASE)
     for shape in (
-        # alone, or at the beginning with what may follow
+        # alone, or at the beginning of a line with what may follow
         rf"{_COUNT}(?![\w/.]){_NO_TIME}{_THEN}",
         rf"{_PERCENT}(?=\s*(?:$|[|\[(;]|, |: |- (?!\d)|\.{{2,}}|[A-Za-z_]\w*[=:]|eta\b))",
-        # in brackets, as ninja, cmake and yarn have it: whatever follows
+        # in brackets, as ninja, cmake and yarn print it, whatever follows
         rf"[\[(] *{_COUNT} *[\])]",
         rf"[\[(] *{_PERCENT} *[\])]",
     )
@@ -72,7 +72,7 @@ _NAMED = [
 ]
 _ANYWHERE = [
     re.compile(rf"(?:^|[\s(\[|])(?<![<>=~+-] ){_PERCENT} *(?:complete|completed|done|finished|processed)\b", re.I),
-    # pytest's, at the end
+    # pytest's, at the end of a line
     re.compile(rf"\s\[ *{_PERCENT}\]$"),
 ]
 
@@ -90,8 +90,8 @@ _CLOCK = re.compile(r"\d+(?::\d\d){1,2}$")
 
 
 def find(tail: bytes, age: float | None = None) -> Progress | None:
-    """What the last line of `tail` says that tells it; None if none does. Where it does not say how long it will take,
-    that is reckoned from `age`, the seconds that the job has taken so far."""
+    """The progress in the last line of `tail` that shows any; None if no line does. If that line does not say how much
+    time is left, it is estimated from `age`, the seconds that the job has run."""
     for line in reversed(re.split(r"[\r\n]+", tail[-TAIL:].decode("utf-8", "replace"))):
         if line and len(line) <= LONGEST and (found := of_line(line)) is not None:
             if found.eta is None and age is not None and found.fraction > 0:
@@ -102,13 +102,13 @@ def find(tail: bytes, age: float | None = None) -> Progress | None:
 
 
 def of_line(line: str) -> Progress | None:
-    """What one line says."""
+    """The progress that one line shows."""
     line = _ESCAPES.sub("", line).strip()
     if "%" not in line and "/" not in line:
         return None
     if (found := _TQDM.search(line)) is not None:
         stage = found["stage"]
-        return _made(found, stage and stage.strip(), _seconds(found["eta"]))
+        return _valid_progress(found, stage and stage.strip(), _seconds(found["eta"]))
     line = line[match.end() :] if (match := _LOGGED.match(line)) else line
     stage, rest = _label(line)
     shapes = [*_SHAPES, *([_TAGGED] if stage else [])]
@@ -116,21 +116,21 @@ def of_line(line: str) -> Progress | None:
         *(shape.match(rest) for shape in shapes),
         *(shape.search(rest) for shape in (*_NAMED, *_ANYWHERE)),
     ]:
-        if found is not None and (made := _made(found, stage, _eta(rest))) is not None:
+        if found is not None and (made := _valid_progress(found, stage, _eta(rest))) is not None:
             return made
     return None
 
 
 def _label(line: str) -> tuple[str | None, str]:
-    """The last of the [tags] that a line begins with, and what follows them."""
+    """The last of the [tags] at the beginning of a line, and the text after them."""
     stage = None
     while (tag := _TAG.match(line)) and not any(shape.match(line) for shape in _SHAPES):
         stage, line = tag["stage"].strip() or None, line[tag.end() :]
     return stage, line
 
 
-def _made(found: re.Match[str], stage: str | None, eta: float | None) -> Progress | None:
-    """None for numbers that cannot be: more than all of it, or all of nothing."""
+def _valid_progress(found: re.Match[str], stage: str | None, eta: float | None) -> Progress | None:
+    """None for impossible numbers: more than all, or a total of 0."""
     groups = found.groupdict()
     if groups.get("done") and groups.get("total"):
         done, total = int(groups["done"]), int(groups["total"])
@@ -147,7 +147,7 @@ def _eta(line: str) -> float | None:
 
 
 def _seconds(text: str) -> float | None:
-    """`35.5m`, `1h 2m`, `01:02`, `1:02:03`, `2d 01:02:03`; None for tqdm's ?."""
+    """The seconds in `35.5m`, `1h 2m`, `01:02`, `1:02:03`, `2d 01:02:03`; None for tqdm's ?."""
     whole = 0.0
     if (clock := _CLOCK.search(text)) is not None:
         for part in clock[0].split(":"):

@@ -1,6 +1,7 @@
-"""What is asked for: the limits of a job, and its spec.
+"""What a user asks for: the limits of a job, and its spec.
 
-Sizes are bytes, durations seconds. Unknown is None, never 0. What becomes of it is a record (`records.model`).
+Sizes are bytes, durations seconds. Unknown is None, never 0. What happens to the job is in its record
+(`records.model`).
 """
 
 from __future__ import annotations
@@ -12,26 +13,22 @@ from gravscope.settings.known import MEMSAFE_ENV
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Literal
+
+    from gravscope.records.types import LauncherChoice, OomPolicy
 
     Count = int
-    LauncherChoice = Literal["auto", "scope", "session"]
-    LauncherName = Literal["scope", "session"]
-    OomPolicy = Literal["kill", "continue"]
-else:  # for whoever needs the names: nothing is checked by them
-    Count, LauncherChoice, LauncherName, OomPolicy = int, str, str, str
 
 LAUNCHERS = ("auto", "scope", "session")
 OOM_POLICIES = ("kill", "continue")
-# of a record (`gravscope.records.model`)
+# The schema number of a record (`gravscope.records.model`).
 SCHEMA_VERSION = 1
-# the kernel counts with 64 bits
+# The kernel's counters have 64 bits.
 LARGEST = 2**64
 _ENDLESS = float("inf")
 
 
 def check_range(name: str, value: object, least: int, most: int) -> None:
-    """Raises ValueError for a number that cannot be."""
+    """Raises ValueError for a number outside the range."""
     if isinstance(value, int | float) and not least <= value <= most:
         raise ValueError(f"{name}: {value:.6g} cannot be" if abs(value) < LARGEST else f"{name}: beyond all bounds")
 
@@ -47,7 +44,7 @@ class Limits(Immutable):
     cpu_weight: Count | None = None
     io_weight: Count | None = None
 
-    # a record's numbers are not read through here, but through __post_init__ alone
+    # The numbers of a record do not pass through this constructor, but only through __post_init__.
     def __init__(  # noqa: PLR0913, PLR0917 (each by its name)
         self,
         mem_high: float | str | None = None,
@@ -58,14 +55,14 @@ class Limits(Immutable):
         cpu_weight: int | str | None = None,
         io_weight: int | str | None = None,
     ) -> None:
-        """Takes what people write as well: "6G", "50%", "infinity". Raises UsageError for what is no limit."""
+        """Also accepts what people write: "6G", "50%", "infinity". Raises UsageError for an invalid limit."""
         memory = total_memory()
         sizes = {"mem_high": mem_high, "mem_max": mem_max, "swap_max": swap_max}
         values: dict[str, object] = {
             name: size if size is None else parse_size(str(size), memory, name) for name, size in sizes.items()
         }
-        values["cpu_quota"] = values["tasks_max"] = None  # a field that is only the class's is not in the JSON
-        if cpu_quota in (INFINITY, _ENDLESS):  # which takes back what is set elsewhere, and is in no record
+        values["cpu_quota"] = values["tasks_max"] = None  # a field that only the class has would not be in the JSON
+        if cpu_quota in (INFINITY, _ENDLESS):  # it cancels a limit that is set elsewhere, and is in no record
             values["cpu_quota"] = _ENDLESS
         elif cpu_quota is not None:
             quota = cpu_quota if isinstance(cpu_quota, str) else f"{cpu_quota}%"
@@ -77,14 +74,14 @@ class Limits(Immutable):
         self.__dict__.update(values)
 
     def __post_init__(self) -> None:
-        """The kernel's numbers only. Raises ValueError."""
+        """Raises ValueError for numbers that the kernel cannot have."""
         for name in ("mem_high", "mem_max", "swap_max", "tasks_max", "cpu_weight", "io_weight"):
             if (value := getattr(self, name)) is not None:
                 check_range(name, value, 0, LARGEST)
 
 
 class Notify(Immutable):
-    """Whom to tell when a job has ended. The address is a secret: it is in no record and on no command line."""
+    """Whom to notify when a job has ended. The address is a secret: it is in no record and on no command line."""
 
     desktop: bool = False
     webhook: str | None = None
@@ -92,8 +89,8 @@ class Notify(Immutable):
 
 
 class JobSpec(Immutable):
-    """What was asked for. `cmd` and `env` are what the command gets, byte for byte (os.fsdecode of it). With `memsafe`
-    it gets `memsafe_env` too, where `env` says nothing else."""
+    """What was asked for. The command gets `cmd` and `env` byte for byte (after os.fsencode). With `memsafe` it also
+    gets the variables of `memsafe_env` that `env` does not set."""
 
     cmd: list[str]
     name: str

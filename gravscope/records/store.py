@@ -1,6 +1,6 @@
-"""The records: their only reader and writer outside of the supervisor, but for the first word of `gravscope run`.
+"""Reads and writes records, for everything but the supervisor and the first record that `gravscope run` writes.
 
-Names and locks, which need not know what a record says: `gravscope.records.folder`.
+File names and locks, which do not depend on a record's contents: `gravscope.records.folder`.
 """
 
 from __future__ import annotations
@@ -20,21 +20,22 @@ from gravscope.base.stamp import STAMP
 from gravscope.linux import files
 from gravscope.records import clock
 from gravscope.records.folder import JobsFolder, hint_about
-from gravscope.records.ids import is_id, name_of, normal, order_of
-from gravscope.records.legacy import convert, is_older
-from gravscope.records.model import Cancel, CancelRequest, JobRecord
+from gravscope.records.ids import is_id, name_of, normal, sort_key
+from gravscope.records.legacy import convert, is_legacy
+from gravscope.records.model import JobRecord
+from gravscope.records.parts import Cancel, CancelRequest
 from gravscope.records.spec import SCHEMA_VERSION
 
-# how far the clocks of two time zones can be apart
+# The largest difference between the local times of two time zones.
 _ZONES = timedelta(hours=26)
 _MOVE_IT = "move it out of the folder to be rid of this line"
 
 
-def _earliest_rival(stamp: str) -> str:
-    """The earliest local time in an id that may be of a later job than one at `stamp`."""
+def _earliest_candidate(stamp: str) -> str:
+    """The earliest local time in the id of a job that may have been started after one at `stamp`."""
     try:
         return f"{datetime.strptime(stamp, STAMP) - _ZONES:{STAMP}}"
-    except (ValueError, OverflowError):  # digits that are no time
+    except (ValueError, OverflowError):  # digits that are not a time
         return stamp
 
 
@@ -43,7 +44,7 @@ class Store(JobsFolder):
 
     def ids(self) -> list[str]:
         """Every id that has a record, newest first."""
-        return sorted((name[:-5] for name in self._names() if name.endswith(".json")), key=order_of, reverse=True)
+        return sorted((name[:-5] for name in self._names() if name.endswith(".json")), key=sort_key, reverse=True)
 
     def latest(self, count: int) -> list[str]:
         """Every id that may be of a live job, then the newest of the others, `count` in all if there are as many."""
@@ -52,14 +53,14 @@ class Store(JobsFolder):
     def latest_of(self, count: int) -> tuple[list[str], int]:
         """The same, and how many ids there are in all.
 
-        What a folder of 100,000 costs is one look at its names: those others are not sorted.
+        In a folder of 100,000 records this lists the names once and does not sort the other ids.
         """
         names = self._names()
         locked = {name[:-5] for name in names if name.endswith(".lock")}
         ids = [name[:-5] for name in names if name.endswith(".json")]
-        live = sorted((job_id for job_id in ids if job_id in locked), key=order_of, reverse=True)
+        live = sorted((job_id for job_id in ids if job_id in locked), key=sort_key, reverse=True)
         others = (job_id for job_id in ids if job_id not in locked)
-        return live + heapq.nlargest(max(0, count - len(live)), others, key=order_of), len(ids)
+        return live + heapq.nlargest(max(0, count - len(live)), others, key=sort_key), len(ids)
 
     def _names(self) -> list[str]:
         try:
@@ -70,24 +71,24 @@ class Store(JobsFolder):
             raise StoreError(f"{self.jobs_dir}: {error.strerror}", hint_about(error)) from None
 
     def locate(self, wanted: str) -> tuple[Store, str]:
-        """The store and id that `wanted` means: as `find`, or the path of a record, in whatever folder it stands."""
+        """The store and the id for `wanted`: what `find` takes, or the path of a record in any folder."""
         if "/" in wanted or wanted.endswith(".json"):
-            # neither of these raises, whatever stands there; those of Path do
+            # These two functions never raise, whatever the path is; the methods of Path do.
             path = Path(os.path.realpath(wanted))
             if path.suffix == ".json" and os.path.isfile(path):  # noqa: PTH113
                 return Store(path.parent), path.stem
             if "/" in wanted:
                 raise NoSuchJobError(f"no record {wanted}")
-        return self, self.find(wanted)  # a name may end with .json, too
+        return self, self.find(wanted)  # a name may also end with .json
 
     def find(self, wanted: str) -> str:
-        """The id that `wanted` means: an id, a name (its newest job), the beginning of just one id, or its end.
+        """The id for `wanted`: an id, a name (its newest job), the beginning of exactly one id, or the end of one.
 
-        The end, since `status` shows only that of an id that is too long for its line.
+        The end of an id is accepted because `status` shows only the end of an id that is too long for its line.
         """
         wanted = self._spelled(wanted)
         if is_id(wanted) and os.path.lexists(self.record_path(wanted)):
-            return wanted  # whole ids need no look at the others, of which there may be 100,000
+            return wanted  # for a complete id the folder, which may hold 100,000, is not listed
         ids = self.ids()
         if wanted in ids:
             return wanted
@@ -112,34 +113,35 @@ class Store(JobsFolder):
         return wanted if os.path.lexists(self.record_path(wanted)) else normal(wanted)
 
     def _newest(self, ids: list[str]) -> str:
-        """The one of `ids`, which are sorted, that was really started last.
+        """The job of `ids`, which are sorted, that was really started last.
 
-        The local times in them do not tell it in the hour that the end of daylight saving repeats, after the clock was
-        set back, nor where cron and the shell have different time zones: whatever may be the newest is looked into.
+        The local times in the ids do not tell this in the hour that is repeated at the end of daylight saving, after
+        the clock was set back, or where cron and the shell have different time zones. So every record that may be the
+        newest is read.
         """
-        since = _earliest_rival(order_of(ids[0])[0])
-        rivals = [job_id for job_id in ids if order_of(job_id)[0] >= since]
-        return max(rivals, key=self.began) if len(rivals) > 1 else ids[0]
+        since = _earliest_candidate(sort_key(ids[0])[0])
+        candidates = [job_id for job_id in ids if sort_key(job_id)[0] >= since]
+        return max(candidates, key=self.start_time) if len(candidates) > 1 else ids[0]
 
-    def began(self, job_id: str) -> float:
+    def start_time(self, job_id: str) -> float:
         try:
-            return clock.began(self.read(job_id, anyone=True)) or 0.0
+            return clock.start_time(self.read(job_id, anyone=True)) or 0.0
         except GravscopeError:
             pass
-        try:  # one that cannot be read makes no older job the newest: it is an error when it is asked for
-            return datetime.strptime(order_of(job_id)[0], STAMP).timestamp()
+        try:  # an unreadable record is not skipped for an older job: it is an error when it is asked for
+            return datetime.strptime(sort_key(job_id)[0], STAMP).timestamp()
         except (ValueError, OverflowError):
             return 0.0
 
     # records
 
     def write(self, record: JobRecord) -> None:
-        """Replaces the record. Only whoever holds the job's lock may."""
+        """Replaces the record. Only the holder of the job's lock may do this."""
         self.put(record.id, msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n")
 
     def read(self, job_id: str, *, anyone: bool = False) -> JobRecord:
-        """The record of `job_id`. Raises NoSuchJobError, or StoreError for one that cannot be read or understood, or
-        that somebody else wrote; with `anyone`, root may read that, too."""
+        """The record of `job_id`. Raises NoSuchJobError, or StoreError if it cannot be read or understood, or was
+        written by another user. With `anyone`, root may read the latter too."""
         path = self.record_path(job_id)
         record = read_record(path, anyone=anyone)
         if record.id != job_id:
@@ -147,14 +149,14 @@ class Store(JobsFolder):
         return record
 
     def read_cancel(self, job_id: str) -> CancelRequest | None:
-        """The request to end `job_id`, if there is one that can be read."""
+        """The request to end `job_id`, if there is a readable one."""
         try:
             return msgspec.json.decode(files.read_whole(str(self.cancel_path(job_id))), type=CancelRequest)
         except (OSError, ValueError, RecursionError):
             return None
 
     def write_cancel(self, job_id: str, cancel: Cancel) -> None:
-        """Puts, or replaces, the request to end `job_id`."""
+        """Writes or replaces the request to end `job_id`."""
         path = self.cancel_path(job_id)
         try:
             files.write_atomically(str(path), msgspec.json.encode(cancel))
@@ -162,8 +164,8 @@ class Store(JobsFolder):
             raise StoreError(f"{path}: {error.strerror}", hint_about(error)) from None
 
     def release(self, job_id: str) -> None:
-        """Removes what stands beside the record of a job that has ended; nothing while the record does not say so,
-        such as one whose end the disk would not take: without them the next look would know less."""
+        """Removes the files beside the record of a job that has ended. Does nothing while the record does not say so,
+        as when the disk was full at the job's end: the next reader needs those files."""
         with suppress(GravscopeError):
             if self.read(job_id).live:
                 return
@@ -171,10 +173,10 @@ class Store(JobsFolder):
 
 
 def read_record(path: Path, *, anyone: bool = False) -> JobRecord:
-    """The record in file `path`, also one that the older dispatcher wrote; `anyone` is as for `Store.read`."""
+    """The record in file `path`, which may be one of the older dispatcher. `anyone` is as in `Store.read`."""
     try:
         text = msgspec.json.decode(files.read_whole(str(path), anyone=anyone))
-        if is_older(text):
+        if is_legacy(text):
             return convert(text, path)
         schema = text.get("schema", SCHEMA_VERSION) if isinstance(text, dict) else None
         if type(schema) is int and schema > SCHEMA_VERSION:
@@ -187,12 +189,12 @@ def read_record(path: Path, *, anyone: bool = False) -> JobRecord:
     except OSError as error:
         hint = hint_about(error) if error.errno in (errno.EACCES, errno.EIO) else _MOVE_IT
         raise StoreError(f"{path}: {error.strerror}", hint) from None
-    except (ValueError, RecursionError) as error:  # of the latter kind are nested values without end
+    except (ValueError, RecursionError) as error:  # RecursionError: values nested too deeply
         raise StoreError(f"{path}: not a record: {error}", _MOVE_IT) from None
 
 
-def each_readable(store: Store, ids: Iterable[str]) -> Iterator[JobRecord | GravscopeError]:
-    """Every record of `ids`, or the error that stands in its place: one bad record never hides the others."""
+def read_each(store: Store, ids: Iterable[str]) -> Iterator[JobRecord | GravscopeError]:
+    """Every record of `ids`, or the error in its place, so that one bad record never hides the others."""
     for job_id in ids:
         try:
             yield store.read(job_id, anyone=True)

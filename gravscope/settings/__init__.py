@@ -1,4 +1,4 @@
-"""Where a setting comes from: every setting there is, the files and variables that set it, and which of them wins.
+"""All settings, the files and variables that set them, and which place wins.
 
-It imports `base`. What a setting does belongs to whoever reads it.
+This room imports `base`. What a setting does is up to the code that reads it.
 """

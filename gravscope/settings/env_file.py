@@ -1,7 +1,7 @@
-"""A file of variables: NAME=VALUE words in lines, with `export`, quotes and # comments as a POSIX shell has them.
+"""A file of variables: lines of NAME=VALUE words, with `export`, quotes and # comments as in a POSIX shell.
 
-Nothing is expanded. (`shlex` would do, were it not for `A=x#y`, which it cuts at the #, for `"\\$"`, whose backslash it
-keeps, and for lines, which end in a newline and not in any of the characters that Unicode counts as one.)
+Nothing is expanded. `shlex` cannot be used: it cuts `A=x#y` at the #, it keeps the backslash in `"\\$"`, and it does
+not know lines. Here a line ends in a newline only, not in the other characters that Unicode counts as line ends.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from gravscope.base.errors import UsageError
 from gravscope.base.redact import HIDDEN
 
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
-# what is longer is more likely a token without its name than a name with a mistake
+# A longer text is more likely a token without its name than a name with a mistake.
 LONGEST_MISTAKE = 30
-# pieces of a word (XCU 2.2, Quoting): escaped, in single quotes, in double quotes, or plain; then what stands between
-# words
+# The parts of a word (XCU 2.2, Quoting): escaped, in single quotes, in double quotes, or plain; then the blanks between
+# words.
 _PIECE = re.compile(
     r"""\\(?P<escaped>.) | '(?P<single>[^']*)' | "(?P<double>[^"\\]*(?:\\.[^"\\]*)*)"
     | (?P<plain>[^ \t\r'"\\]+) | (?P<blank>[ \t\r]+)""",
     re.VERBOSE | re.DOTALL,
 )
-# what a backslash escapes in double quotes; before any other character it stands for itself
+# The characters that a backslash escapes in double quotes; before any other character it stands for itself.
 _ESCAPED_IN_DOUBLE = re.compile(r'\\([$`"\\])')
 
 
 def read_env_file(path: Path) -> dict[str, str]:
-    """The variables of a file; the last one of a name counts. Raises UsageError naming file and line."""
+    """The variables in a file; the last value of a name counts. Raises UsageError with file and line."""
     try:
         text = os.fsdecode(path.read_bytes())
     except (OSError, ValueError) as error:
@@ -42,13 +42,13 @@ def read_env_file(path: Path) -> dict[str, str]:
         for word in words[1:] if words[:1] == ["export"] else words:
             name, equals, value = word.partition("=")
             if not equals or not VARIABLE.fullmatch(name):
-                raise UsageError(f"--env-file: {path}:{number}: {name_alone(word)} is not NAME=VALUE")
+                raise UsageError(f"--env-file: {path}:{number}: {redacted_pair(word)} is not NAME=VALUE")
             found[name] = value
     return found
 
 
-def name_alone(pair: str) -> str:
-    """What is wrong, for a message: what stands behind the equals sign may be a secret, and so may all of it."""
+def redacted_pair(pair: str) -> str:
+    """The wrong text as a message may show it. The part after the equals sign may be a secret, and so may all of it."""
     name, equals, _ = pair.partition("=")
     if len(name) > LONGEST_MISTAKE or not (equals or VARIABLE.fullmatch(name)):
         return "what is given"
@@ -56,7 +56,7 @@ def name_alone(pair: str) -> str:
 
 
 def split_words(line: str) -> list[str]:
-    """The words of a line, quotes removed. Raises ValueError for a quote without an end, or a backslash at it."""
+    """The words of a line, without quotes. Raises ValueError for an unclosed quote or a backslash at the end."""
     words: list[str] = []
     word: str | None = None
     position = 0

@@ -1,7 +1,7 @@
-"""Every setting there is, and what it may be. Which place's value wins: `gravscope.settings.layers`.
+"""All settings and their possible values. Which place wins: `gravscope.settings.layers`.
 
-A setting is one line in `SETTINGS`: files, the environment, `gravscope config` and the checks follow from it. (What it
-does is up to whoever asks for it; `docs/configuration.md` describes it, and a test compares the two.)
+A setting is one line in `SETTINGS`; files, the environment, `gravscope config` and the checks follow from it. What it
+does is up to the code that reads it. `docs/configuration.md` describes it, and a test compares the two.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from gravscope.base.quantity import (
 
 Value = str | int | bool
 
-# A job that forks one BLAS thread a core, and one malloc arena a thread, needs many times the memory it would alone
+# A job that forks one BLAS thread per core and one malloc arena per thread needs many times the memory otherwise.
 MEMSAFE_ENV: dict[str, str] = {
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
@@ -33,18 +33,18 @@ MEMSAFE_ENV: dict[str, str] = {
     "NUMEXPR_MAX_THREADS": "1",
     "MALLOC_ARENA_MAX": "2",
 }
-# A limit of some kilobytes has been seen to hang the user manager itself, which has to start the scope
-# (systemd issue 40208); an empty interpreter needs more than this anyway.
+# A limit of some kilobytes has hung the user manager, which has to start the scope (systemd issue 40208). An empty
+# interpreter needs more than this anyway.
 LEAST_MEMORY = 16 * 2**20
 
 _WORDS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
 
 class Kind(Immutable):
-    """What a setting may be: its types in TOML, in words for a message, and the check of a value of such a type.
+    """The kind of a setting: its types in TOML, their description for messages, and the check of a value.
 
-    `check` gets a value and what to call it, returns the value that counts, and raises UsageError. `from_text` makes of
-    a variable's text what TOML would have held.
+    `check` gets a value and its name for messages, returns the value to use, and raises UsageError. `from_text`
+    converts the text of an environment variable to what TOML would hold.
     """
 
     types: tuple[type, ...]
@@ -53,81 +53,81 @@ class Kind(Immutable):
     from_text: Callable[[str], object] = str
 
 
-def check_memory(size: Size | None, said: str) -> None:
-    """Raises UsageError for a limit of memory that no program fits into."""
+def check_memory(size: Size | None, label: str) -> None:
+    """Raises UsageError for a memory limit that is too small for any program."""
     if isinstance(size, int) and size < LEAST_MEMORY:
         # a number alone, or what was to be its unit has become a word of its own: --mem-max 6 G
         meant = f"{size}G" if 0 < size < 1024 else None
         hint = f"did you mean {meant}?" if meant else f"give at least {LEAST_MEMORY >> 20}M"
         raise UsageError(
-            f"{said}: {size} bytes is too little for any program", hint, (str(size), meant) if meant else None
+            f"{label}: {size} bytes is too little for any program", hint, (str(size), meant) if meant else None
         )
 
 
-def parse_timeout(text: str, said: str) -> float | None:
-    """Seconds after which a job is ended; None for never. Raises UsageError for anything else."""
-    seconds = parse_duration(text, said)
+def parse_timeout(text: str, label: str) -> float | None:
+    """The seconds after which a job is ended; None for no limit. Raises UsageError for anything else."""
+    seconds = parse_duration(text, label)
     if seconds == 0:
-        raise UsageError(f"{said}: 0 leaves no time to run", "write infinity, or leave it away, for none")
+        raise UsageError(f"{label}: 0 leaves no time to run", "write infinity, or leave it away, for none")
     return seconds
 
 
 def _text(parse: Callable[[str, str], object]) -> Callable[..., Value]:
-    """A check by something that parses text; the text is kept."""
+    """A check that only tests whether `parse` accepts the text, and returns the text unchanged."""
 
-    def check(given: Value, said: str) -> Value:
-        parse(str(given), said)
+    def check(given: Value, label: str) -> Value:
+        parse(str(given), label)
         return str(given)
 
     return check
 
 
-def _quota(text: str, said: str) -> None:
+def _quota(text: str, label: str) -> None:
     if text != INFINITY:
-        parse_percent(text, said)
+        parse_percent(text, label)
 
 
-def _weight(given: int, said: str) -> int:
-    return parse_weight(str(given), said)
+def _weight(given: int, label: str) -> int:
+    return parse_weight(str(given), label)
 
 
-def _size(text: str, said: str) -> Size:
-    return parse_size(text, total_memory(), said)
+def _size(text: str, label: str) -> Size:
+    return parse_size(text, total_memory(), label)
 
 
-def _folder(given: str, said: str) -> str:
+def _folder(given: str, label: str) -> str:
     if not given or "\0" in given:
-        raise UsageError(f"{said}: {given!r} is no folder's name")
+        raise UsageError(f"{label}: {given!r} is no folder's name")
     return given
 
 
-def _variable(given: str | int, said: str) -> str:
-    """Numbers are taken as they are written: that is how OMP_NUM_THREADS = 2 is meant."""
+def _variable(given: str | int, label: str) -> str:
+    """Numbers are taken as written: OMP_NUM_THREADS = 2 is meant so."""
     try:
         if b"\0" in os.fsencode(str(given)):
-            raise UsageError(f"{said}: a variable cannot hold a NUL byte")
+            raise UsageError(f"{label}: a variable cannot hold a NUL byte")
     except UnicodeEncodeError:
-        raise UsageError(f"{said}: this locale's encoding does not have such text", "set LC_ALL=C.UTF-8") from None
+        raise UsageError(f"{label}: this locale's encoding does not have such text", "set LC_ALL=C.UTF-8") from None
     return str(given)
 
 
-def _webhook(given: str, said: str) -> str:
-    """The address is a secret, and in no message."""
+def _webhook(given: str, label: str) -> str:
+    """The address is a secret and appears in no message."""
     if re.fullmatch(r"https?://[A-Za-z0-9._:\[\]-]+(?:[/?#][!-~]*)?", given, re.ASCII) is None:
-        raise UsageError(f"{said}: is no address of the web", "write it as https://HOST/PATH")
+        raise UsageError(f"{label}: is no address of the web", "write it as https://HOST/PATH")
     return given
 
 
-def _program(given: str, said: str) -> str:
+def _program(given: str, label: str) -> str:
     if not given.strip() or "\0" in given:
-        raise UsageError(f"{said}: {given!r} is no command")
+        raise UsageError(f"{label}: {given!r} is no command")
     return given
 
 
 def _choice(*words: str) -> Kind:
-    def check(given: str, said: str) -> str:
+    def check(given: str, label: str) -> str:
         if given not in words:
-            raise UsageError(f"{said}: {given!r} is not {_either(words)}", nearest(given, words))
+            raise UsageError(f"{label}: {given!r} is not {_either(words)}", nearest(given, words))
         return given
 
     return Kind((str,), _either(words), check)
@@ -143,29 +143,29 @@ def _number(text: str) -> object:
 
 
 FOLDER = Kind((str,), "a folder's name", _folder)
-MEMORY = Kind((str, int), 'a size ("6G")', _text(lambda text, said: check_memory(_size(text, said), said)))
+MEMORY = Kind((str, int), 'a size ("6G")', _text(lambda text, label: check_memory(_size(text, label), label)))
 SIZE = Kind((str, int), 'a size ("6G")', _text(_size))
 PERCENT = Kind((str,), 'a percentage ("150%")', _text(_quota))
 WEIGHT = Kind((int,), "an integer", _weight, _number)
 TASKS = Kind((str, int), "a number of tasks", _text(parse_tasks))
 DURATION = Kind((str, int, float), 'a duration ("90s")', _text(parse_duration))
 TIMEOUT = Kind((str, int, float), 'a duration ("2h")', _text(parse_timeout))
-SWITCH = Kind((bool,), "true or false", lambda given, said: bool(given), lambda text: _WORDS.get(text.lower(), text))
+SWITCH = Kind((bool,), "true or false", lambda given, label: bool(given), lambda text: _WORDS.get(text.lower(), text))
 WEBHOOK = Kind((str,), "an address (https://…)", _webhook)
 PROGRAM = Kind((str,), "a shell command", _program)
-# of a table of these, each variable is a setting for itself, so that a stronger layer may change one of them
+# In a table of these, each variable is a setting of its own, so that a stronger layer can change a single one.
 VARIABLES = Kind((str, int), "a string", _variable)
 
 
 class Setting(Immutable):
-    """One setting: its kind, its value where nobody says anything, and whether jobs may differ in it."""
+    """One setting: its kind, its default, and whether it can be set per job."""
 
     kind: Kind
     default: Value | Mapping[str, str] | None = None
     per_job: bool = True
 
 
-# A name with a dot in it stands in a table: "notify.desktop" is `desktop` in [notify], and GRAVSCOPE_NOTIFY_DESKTOP.
+# A name with a dot belongs to a table: "notify.desktop" is `desktop` in [notify], and GRAVSCOPE_NOTIFY_DESKTOP.
 SETTINGS: dict[str, Setting] = {
     "jobs_dir": Setting(FOLDER, per_job=False),
     "log_dir": Setting(FOLDER, per_job=False),
@@ -190,12 +190,12 @@ SETTINGS: dict[str, Setting] = {
 
 
 def variable_of(key: str) -> str | None:
-    """The environment's variable for a setting; None for tables of variables, which a job has from us anyway."""
+    """The environment variable of a setting; None for tables of variables, as they already are variables of the job."""
     return None if SETTINGS[key].kind is VARIABLES else f"GRAVSCOPE_{key.replace('.', '_').upper()}"
 
 
 def nearest(given: str, known: Collection[str]) -> str | None:
-    """A hint for whoever wrote `given`, if anything that is known is like it."""
+    """A hint that names the known word most similar to `given`; None if there is none."""
     from gravscope.base.words import did_you_mean  # noqa: PLC0415 (only for this message)
 
     return did_you_mean(given, known)

@@ -1,11 +1,11 @@
-"""The project that one stands in: its folders, and the layers of its settings (see `gravscope.settings.layers`).
+"""The current project: its folders, and the layers of its settings (see `gravscope.settings.layers`).
 
-A project is the nearest folder upwards with a `gravscope.toml`, or with `[tool.gravscope]` in its pyproject.toml. Where
-a folder has both, both count: what stands in gravscope.toml is the stronger, so that it can hold what is this machine's
-own beside a pyproject.toml that everybody shares. Outside of any project, jobs belong to the user:
-`$XDG_STATE_HOME/gravscope/{jobs,logs}`. The user's own settings, for all projects and stronger than theirs, are in
-`$XDG_CONFIG_HOME/gravscope/config.toml`. A folder that is not absolute is the project's, whoever has set it: one of the
-user's that is relative leaves each project its own, so that a name never means another project's job.
+A project is the nearest folder upwards with a `gravscope.toml`, or with `[tool.gravscope]` in its pyproject.toml. If a
+folder has both, both count, and gravscope.toml is stronger: it can hold the settings of this machine beside a
+pyproject.toml that everybody shares. Outside of any project, jobs belong to the user:
+`$XDG_STATE_HOME/gravscope/{jobs,logs}`. The user's own settings, which apply to all projects and are stronger than
+theirs, are in `$XDG_CONFIG_HOME/gravscope/config.toml`. A relative folder is relative to the project, even if the
+user's file sets it. So each project keeps its own folder, and a name never means a job of another project.
 """
 
 from __future__ import annotations
@@ -23,8 +23,7 @@ _TABLE = ("tool", "gravscope")
 
 
 class Project(Immutable):
-    """Where records and logs are, and the layers of settings here, the weakest first. `root` is None outside of any
-    project."""
+    """The folders of records and logs, and the layers of settings, the weakest first. No project: `root` is None."""
 
     jobs_dir: Path
     log_dir: Path
@@ -32,12 +31,12 @@ class Project(Immutable):
     layers: tuple[Layer, ...] = ()
 
     def settings_for(self, job: str | None = None) -> dict[str, Found]:
-        """The settings for a job of this name (see `layers.resolve`). Raises UsageError for a wrong one."""
+        """The settings for a job of this name (see `layers.resolve`). Raises UsageError for a wrong setting."""
         return resolve(self.layers, job)
 
 
 def here() -> Project:
-    """The project that this process stands in."""
+    """The project of the working directory."""
     try:
         folder = Path.cwd()
     except FileNotFoundError:
@@ -46,18 +45,18 @@ def here() -> Project:
 
 
 def find_project(cwd: Path, environ: Mapping[str, str]) -> Project:
-    """The project that `cwd` stands in, or the user's own folders.
+    """The project that `cwd` is in, or the user's own folders.
 
-    Raises UsageError for a settings file that is not TOML, holds a name that is not known, or names no folder where one
-    is due. What it holds for jobs is checked by `settings_for`: that must not stand in the way of ending one.
+    Raises UsageError if a settings file is not TOML, has an unknown name, or sets a folder to something that is not
+    one. The settings of jobs are checked by `settings_for`: a mistake there must not prevent a cancel.
     """
     root, files = _nearest_settings(cwd)
     layers = (*files, *_users_settings(environ), environment(environ))
     given = {key: str(found.value) for key, found in folders(layers).items()}
     base = root if root is not None else _state_home(environ) / "gravscope"
     return Project(
-        jobs_dir=(base / _at_home(given.get("jobs_dir") or _default("jobs", root))).absolute(),
-        log_dir=(base / _at_home(given.get("log_dir") or _default("logs", root))).absolute(),
+        jobs_dir=(base / _expand_home(given.get("jobs_dir") or _default("jobs", root))).absolute(),
+        log_dir=(base / _expand_home(given.get("log_dir") or _default("logs", root))).absolute(),
         root=root,
         layers=layers,
     )
@@ -68,13 +67,13 @@ def _default(what: str, root: Path | None) -> str:
 
 
 def _state_home(environ: Mapping[str, str]) -> Path:
-    """XDG base directory specification: an unset, empty or relative value means ~/.local/state."""
+    """XDG base directory specification: if unset, empty or relative, ~/.local/state is used."""
     given = Path(environ.get("XDG_STATE_HOME") or "")
-    return given if given.is_absolute() else _at_home("~/.local/state")
+    return given if given.is_absolute() else _expand_home("~/.local/state")
 
 
 def _users_settings(environ: Mapping[str, str]) -> list[Layer]:
-    """Likewise, ~/.config. Who has no home folder has no settings in it."""
+    """The user's file; as above, with ~/.config. A user without a home folder has none."""
     given = Path(environ.get("XDG_CONFIG_HOME") or "")
     try:
         file = (given if given.is_absolute() else Path("~/.config").expanduser()) / "gravscope" / "config.toml"
@@ -83,7 +82,7 @@ def _users_settings(environ: Mapping[str, str]) -> list[Layer]:
     return [Layer(read_toml(file), file)] if _is_file(file) else []
 
 
-def _at_home(path: str) -> Path:
+def _expand_home(path: str) -> Path:
     try:
         if b"\0" in os.fsencode(path):
             raise UsageError(f"{path!r}: a folder's name cannot hold a NUL byte")
@@ -106,8 +105,8 @@ def _nearest_settings(cwd: Path) -> tuple[Path | None, list[Layer]]:
 
 
 def _shared_settings(file: Path) -> list[Layer]:
-    """Ours in a pyproject.toml. One that does not even have our name in it is not ours to find fault with."""
-    if not _is_file(file) or not _names_us(file):
+    """The settings in a pyproject.toml. A file that does not mention gravscope at all is not checked for mistakes."""
+    if not _is_file(file) or not _mentions_gravscope(file):
         return []
     tool = read_toml(file).get(_TABLE[0])
     table = tool.get(_TABLE[1]) if isinstance(tool, dict) else None
@@ -118,11 +117,11 @@ def _shared_settings(file: Path) -> list[Layer]:
     return [Layer(table, file, _TABLE)]
 
 
-def _names_us(file: Path) -> bool:
+def _mentions_gravscope(file: Path) -> bool:
     try:
         return _TABLE[1].encode() in file.read_bytes()
     except OSError:
-        return True  # and reading it as TOML says what is wrong
+        return True  # reading it as TOML will report the error
 
 
 def _is_file(path: Path) -> bool:

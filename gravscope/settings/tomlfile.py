@@ -1,6 +1,6 @@
-"""TOML files, and the line that something stands in: `tomllib` does not tell.
+"""TOML files, and the line numbers of their values, which `tomllib` does not give.
 
-`tomllib` is imported only once there is a file to read: most folders have none, and it costs some milliseconds.
+`tomllib` is imported only if there is a file to read: most folders have none, and the import costs some milliseconds.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ _ESCAPED = re.compile(r'(["\\])')
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """What the file holds. Raises UsageError naming it, and the line where it is no TOML."""
+    """The contents of the file. Raises UsageError with the file, and with the line if it is not valid TOML."""
     import tomllib  # noqa: PLC0415
 
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    # a number of thousands of digits is a ValueError of int(), and values nested without end are a RecursionError
+    # ValueError includes int() of a number with thousands of digits; RecursionError is raised for very deep nesting.
     except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{path}: {error}", "mend the file") from None
 
 
 def dotted(keys: Sequence[str]) -> str:
-    """`keys` as TOML writes them: jobs.fit, jobs."rep6_*"."""
+    """`keys` as written in TOML: jobs.fit, jobs."rep6_*"."""
     return ".".join(key if _BARE.fullmatch(key) else '"' + _ESCAPED.sub(r"\\\1", key) + '"' for key in keys)
 
 
-def place(path: Path, keys: Sequence[str]) -> str:
-    """FILE:LINE of what `keys` lead to; FILE alone where the line cannot be told."""
+def location(path: Path, keys: Sequence[str]) -> str:
+    """FILE:LINE of the value under `keys`; only FILE if the line is not known."""
     try:
         number = line_of(path.read_text(encoding="utf-8"), keys)
     except (OSError, ValueError):
@@ -46,9 +46,9 @@ def place(path: Path, keys: Sequence[str]) -> str:
 
 
 def line_of(text: str, keys: Sequence[str]) -> int | None:
-    """The number of the line that sets `keys`, or the first below them, or else of the table that they stand in.
+    """The number of the line that sets `keys`; else the first line below them; else the line of their table.
 
-    None where that cannot be told: of two lines that set the same, one stands in a string over several lines.
+    None if two lines seem to set the same keys: then one of them is part of a string of several lines.
     """
     wanted, lines = tuple(keys), _lines(text)
     below = [numbers[0] for path, numbers in lines.items() if path[: len(wanted)] == wanted]
@@ -61,7 +61,7 @@ def line_of(text: str, keys: Sequence[str]) -> int | None:
 
 
 def _lines(text: str) -> dict[tuple[str, ...], list[int]]:
-    """The lines that begin a table or set something, by what that is."""
+    """The numbers of the lines that begin a table or set a value, by their keys."""
     found: dict[tuple[str, ...], list[int]] = {}
     header: tuple[str, ...] = ()
     for number, line in enumerate(text.split("\n"), 1):
@@ -75,7 +75,7 @@ def _lines(text: str) -> dict[tuple[str, ...], list[int]]:
 
 
 def _keys(line: str) -> tuple[str, ...]:
-    """The keys of a line that is TOML for itself: a table's heading, or an assignment; else none."""
+    """The keys of a line that is valid TOML by itself (the header of a table, or an assignment); else none."""
     import tomllib  # noqa: PLC0415
 
     try:

@@ -1,17 +1,18 @@
-"""Started as `python -I -S …/gravscope/supervisor/__main__.py REQUEST_FD JOB_ID` by a launcher; the id is for ps(1).
+"""Started by a launcher as `python -I -S …/gravscope/supervisor/__main__.py REQUEST_FD JOB_ID`.
 
-Named as a file: `python DIR` would do, but goes through runpy, which costs 1 MB and some milliseconds.
+The id is not read; it is there to be seen in ps(1). The file is named, and not its folder: `python DIR` goes through
+runpy, which costs 1 MB of memory and some milliseconds.
 """
 
 import gc
 import os
 import sys
 
-gc.disable()  # there is nothing to be collected in what is being loaded
+gc.disable()  # loading modules leaves no garbage to collect
 sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
-from gravscope.supervisor.main import main  # noqa: E402 (the two lines above are what it takes)
+from gravscope.supervisor.main import main  # noqa: E402 (it needs the line above)
 
 sys.path.pop()
 gc.enable()
 main(int(sys.argv[1]))
-os._exit(0)  # at once: the interpreter would take 2 ms to put away what the kernel is about to put away anyway
+os._exit(0)  # at once: the interpreter would take 2 ms to free memory that the kernel frees anyway

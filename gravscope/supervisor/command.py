@@ -1,4 +1,4 @@
-"""Starts the command: fork, the last settings in the child, exec; and tells for certain whether exec went well."""
+"""Starts the command: fork, the last settings in the child, exec. Reports for certain whether exec succeeded."""
 
 from __future__ import annotations
 
@@ -9,17 +9,20 @@ from gravscope.linux import cgroup, proc
 from gravscope.supervisor import syscalls
 from gravscope.supervisor.request import Request
 
-# what the child could not do, as it tells us through the pipe
-PLACE, CHDIR, EXEC = b"place", b"chdir", b"exec"
+# the step at which the child failed, as it reports it through the pipe
+CGROUP, CHDIR, EXEC = b"cgroup", b"chdir", b"exec"
 
 
 class SpawnError(Exception):
-    """The command could not be started; the message says why, in words for the record."""
+    """The command could not be started; the message says why, and goes into the record."""
 
 
 class Child:
-    """The command's process from fork to exec. It waits for our word: by then its pid is in the record on disk, so
-    that nothing of the job ever runs which a record does not name."""
+    """The command's process from fork to exec.
+
+    It waits until it is told to go on. By then its pid is in the record on disk, so that nothing of the job ever runs
+    without being named in a record.
+    """
 
     def __init__(self, request: Request, job_cgroup: str | None) -> None:
         self.request = request
@@ -27,7 +30,7 @@ class Child:
         go, self._go = os.pipe()
         self.pid = os.fork()
         if self.pid == 0:
-            os.close(self._go)  # else it would never see the end of us
+            os.close(self._go)  # otherwise the child would not notice the end of the supervisor
             _child(request, job_cgroup, go, complain)
         os.close(complain)
         os.close(go)
@@ -35,25 +38,26 @@ class Child:
             os.close(stream)
         self.pgid: int | None = None
         if request.foreground:
-            # only now, since nobody can put a child into another session: the command stays at the terminal, and
-            # we leave it, so that no signal of it reaches us and its process group has only the parents of any shell
+            # Only now, after the fork, because a process can only put itself into a new session. The command stays at
+            # the terminal and the supervisor leaves it. So no signal of the terminal reaches the supervisor, and the
+            # command's process group has no other parent in its session than under any shell.
             os.setsid()
             return
         self.pgid = self.pid
         try:
-            os.setpgid(self.pid, self.pid)  # the child does the same; whoever comes first
+            os.setpgid(self.pid, self.pid)  # parent and child both do this, so that it is done whichever runs first
         except OSError:
-            pass  # it has been exec'd, or has ended already
+            pass  # the child has exec'd, or has ended already
 
     def execute(self) -> None:
-        """Lets it go on, and returns once the command has been exec'd. Raises SpawnError if it could not be.
+        """Lets the child go on, and returns once it has exec'd the command. Raises SpawnError if it could not.
 
-        The pipe closes by itself when exec succeeds; but also when the child is killed before.
+        The pipe closes when exec succeeds, but also when the child is killed before exec.
         """
         try:
             os.write(self._go, b"!")
         except BrokenPipeError:
-            pass  # it is gone already
+            pass  # the child has ended already
         os.close(self._go)
         with os.fdopen(self.complaints, "rb") as pipe:
             complaint = pipe.read()
@@ -66,15 +70,15 @@ class Child:
             raise SpawnError(f"ended by signal {os.WTERMSIG(status)} before it was exec'd")
 
     def abandon(self) -> None:
-        """Lets it end instead, before the command is exec'd."""
+        """Lets the child end without exec."""
         os.close(self._go)
         os.close(self.complaints)
         os.waitpid(self.pid, 0)
 
 
 def _child(request: Request, job_cgroup: str | None, go: int, complain: int) -> None:
-    """In the child, until exec, with which both pipes close. Never returns."""
-    stage = PLACE
+    """Runs in the child until exec, which closes both pipes. Never returns."""
+    stage = CGROUP
     try:
         if not request.foreground:
             os.setpgid(0, 0)
@@ -84,8 +88,8 @@ def _child(request: Request, job_cgroup: str | None, go: int, complain: int) -> 
         if refused:
             raise OSError(0, refused)
         syscalls.raise_oom_score(request.oom_score)
-        syscalls.default_signals(request.ignored)
-        if os.read(go, 1):  # nothing comes from a supervisor that is gone
+        syscalls.reset_signals(request.ignored)
+        if os.read(go, 1):  # empty if the supervisor has ended
             stage = CHDIR
             os.chdir(request.cwd)
             stage = EXEC
@@ -99,23 +103,23 @@ def _child(request: Request, job_cgroup: str | None, go: int, complain: int) -> 
 
 
 def _exec(argv: list[bytes], environ: dict[bytes, bytes]) -> None:
-    """execvp(3) with the job's own PATH: as os.execvpe, which imports more in the child than we have loaded."""
+    """execvp(3) with the job's own PATH. os.execvpe would do, but imports further modules in the child."""
     if b"/" in argv[0]:
         os.execve(argv[0], argv, environ)
-    told: OSError | None = None
+    first_error: OSError | None = None
     for folder in environ.get(b"PATH", b"/usr/local/bin:/usr/bin:/bin").split(b":"):
         try:
             os.execve((folder or b".") + b"/" + argv[0], argv, environ)
         except OSError as error:
-            # one that may not be run is told rather than all the places where it is not
-            if error.errno not in (errno.ENOENT, errno.ENOTDIR) and told is None:
-                told = error
-    raise told or OSError(errno.ENOENT, os.strerror(errno.ENOENT))
+            # report a file that was found and could not be run, rather than the folders without one
+            if error.errno not in (errno.ENOENT, errno.ENOTDIR) and first_error is None:
+                first_error = error
+    raise first_error or OSError(errno.ENOENT, os.strerror(errno.ENOENT))
 
 
 def _explain(complaint: bytes, request: Request) -> str:
     stage, number, why = complaint.decode("utf-8", "replace").split(" ", 2)
-    if stage == PLACE.decode():
+    if stage == CGROUP.decode():
         return f"the job's cgroup: {why}"
     if stage == CHDIR.decode():
         return f"cwd {request.cwd.decode('utf-8', 'backslashreplace')}: {why}"

@@ -1,8 +1,8 @@
 """A job in the foreground: its command is in the session and process group of `gravscope run --fg`, which waits.
 
-The terminal's signals reach the command from the kernel, as from any shell. Over a socket we tell whoever waits what
-only a parent is told: that the command has stopped, and how it ended where the job goes on without it. The other way
-the socket tells us that nobody waits any more.
+The kernel sends the terminal's signals to the command, as under any shell. Only a parent learns that the command has
+stopped or how it ended, so the supervisor reports both to `gravscope run --fg` over a socket: a stop, and the end of a
+command whose job goes on. The socket also shows the supervisor when `gravscope run --fg` has ended.
 """
 
 from __future__ import annotations
@@ -12,70 +12,70 @@ import os
 import select
 
 from gravscope.linux import proc
-from gravscope.supervisor.processes import Tree
+from gravscope.supervisor.processes import JobProcesses
 
-# seconds after its command from which what is left of a job is in the background for good, and is not just ending
-LINGERING = 0.3
+# seconds after the end of the command; processes that are left by then are not just ending, but in the background
+BACKGROUND_AFTER = 0.3
 HUNG_UP = "gravscope run --fg was gone before its command had ended, which was sent SIGHUP as at the end of a terminal"
 
 
-class Waiter:
-    """`gravscope run --fg`, our parent; of a job in the background there is none, and nothing is said to nobody."""
+class Client:
+    """The waiting `gravscope run --fg`, our parent. For a job in the background `link` is None and nothing is sent."""
 
     def __init__(self, link: int | None) -> None:
         self.link = link
         self.process = None if link is None else proc.stat(os.getppid())
         self.poll: select.poll | None = None
         if link is not None:
-            os.set_blocking(link, False)  # one that is stopped itself reads nothing
+            os.set_blocking(link, False)  # it does not read while it is stopped
 
-    def listen(self, poll: select.poll) -> None:
-        """Lets the end of whoever waits end this poll, too."""
+    def register(self, poll: select.poll) -> None:
+        """Registers the socket with `poll`, so that the end of `gravscope run --fg` wakes it."""
         if self.link is not None:
             self.poll = poll
-            poll.register(self.link, 0)  # a hang-up is told unasked (poll(2))
+            poll.register(self.link, 0)  # POLLHUP is always reported (poll(2))
 
-    def gone(self, ready: list[tuple[int, int]]) -> bool:
-        """True, once, if nobody waits any more, by what a poll has returned."""
+    def disconnected(self, ready: list[tuple[int, int]]) -> bool:
+        """True, and only once, if the result of a poll shows that `gravscope run --fg` has ended."""
         if self.poll is None or not any(descriptor == self.link for descriptor, _ in ready):
             return False
-        self._deafen()
+        self._unregister()
         return True
 
     def command_stopped(self, number: int) -> None:
-        """The command was stopped by this signal: the shell is to have its terminal back."""
-        self._say(b"stopped %d\n" % number)
+        """Reports that this signal stopped the command, so that the shell gets its terminal back."""
+        self._send(b"stopped %d\n" % number)
 
     def command_ended(self) -> None:
-        """Lets it go on, should it be stopped: it was so for the command's sake. From now on it may end as it likes."""
-        self._deafen()
+        """Continues `gravscope run --fg`, which stops itself with the command. From now on its end is not watched."""
+        self._unregister()
         if self.process is not None:
             proc.send_signal(self.process.pid, self.process.start_ticks, _signal.SIGCONT)
 
     def release(self, status: int) -> None:
-        """The command ended with this wait status; the job goes on in the background, and is not waited for."""
-        self._say(b"ended %d\n" % status)
+        """Reports the wait status of the command. The job goes on in the background, and nobody has to wait for it."""
+        self._send(b"ended %d\n" % status)
         if self.link is not None:
             os.close(self.link)
             self.link = None
 
-    def hang_up(self, tree: Tree) -> None:
-        """Does what the kernel and the shell do at the end of a terminal: SIGHUP, and SIGCONT for what is stopped, to
-        all that has stayed in its session. What has left it, such as the server that tmux makes, is none of them."""
+    def hang_up(self, processes: JobProcesses) -> None:
+        """Sends SIGHUP and SIGCONT to every process in the session of the terminal, as the kernel and the shell do when
+        a terminal ends. Processes that have left the session, such as a tmux server, are spared."""
         session = None if self.process is None else self.process.session
-        for process in tree.processes():
+        for process in processes.alive():
             if process.session == session:
                 proc.send_signal(process.pid, process.start_ticks, _signal.SIGHUP)
                 proc.send_signal(process.pid, process.start_ticks, _signal.SIGCONT)
 
-    def _deafen(self) -> None:
+    def _unregister(self) -> None:
         if self.poll is not None and self.link is not None:
             self.poll.unregister(self.link)
         self.poll = None
 
-    def _say(self, message: bytes) -> None:
+    def _send(self, message: bytes) -> None:
         if self.link is not None:
             try:
                 os.write(self.link, message)
             except OSError:
-                pass  # it is gone, or has been stopped for long and is told at the end
+                pass  # it has ended, or the socket is full because it has been stopped for long; it learns the end

@@ -1,9 +1,9 @@
-"""The job in the journal: its lines and what happens to it, in journald's native protocol.
+"""Sends the job's output and its events to the journal, in journald's native protocol.
 
-See systemd.io/JOURNAL_NATIVE_PROTOCOL. `journalctl --user --user-unit UNIT` shows the entries. journald itself files an
-entry under the cgroup that its sender is in when it comes to read it, and under none if the sender is gone by then
-(systemd issue 2913); so we name the unit in USER_UNIT=, which journalctl takes from the unit's own user. The log file
-is the truth: it is written by the job itself, and what comes too fast for a journal is left to it, with an entry that
+See systemd.io/JOURNAL_NATIVE_PROTOCOL. `journalctl --user --user-unit UNIT` shows the entries. journald looks up the
+sender's cgroup only when it reads an entry, and finds none if the sender has ended by then (systemd issue 2913). So
+each entry names the unit in USER_UNIT=, which journalctl accepts from the user who owns the unit. The complete output
+is in the log file, which the job writes itself. Output that is too fast for the journal is only there, and an entry
 says so.
 """
 
@@ -16,26 +16,26 @@ if TYPE_CHECKING:
     import _socket
 
 SOCKET = "/run/systemd/journal/socket"
-# The kinds of entry, by which `journalctl MESSAGE_ID=…` finds them in any language
+# the kinds of entry; `journalctl MESSAGE_ID=…` finds them whatever their text is
 STARTED = "7c1f0e6d5c0d4b60a7d6c3c5d1a4f101"
 THROTTLED = "7c1f0e6d5c0d4b60a7d6c3c5d1a4f102"
 OOM = "7c1f0e6d5c0d4b60a7d6c3c5d1a4f103"
 ENDED = "7c1f0e6d5c0d4b60a7d6c3c5d1a4f104"
-LEFT_TO_THE_FILE = "7c1f0e6d5c0d4b60a7d6c3c5d1a4f105"
+SUPPRESSED = "7c1f0e6d5c0d4b60a7d6c3c5d1a4f105"
 # syslog(3) priorities
 WARNING, NOTICE, INFO = 4, 5, 6
 
-# bytes of the log that are mirrored in one look (a second), and lines; the rest of a flood is left to the file.
-# journald itself drops what exceeds 10,000 entries in 30 seconds (journald.conf(5), RateLimitBurst=).
-MOST_BYTES, MOST_LINES = 1 << 18, 300
-# a line without an end is cut there
-LONGEST_LINE = 1 << 13
-# seconds that an event may wait for a busy journald
+# the most bytes and lines of the log that are sent at each sample (once a second); what exceeds them is only in the
+# file. journald itself drops what exceeds 10,000 entries in 30 seconds (journald.conf(5), RateLimitBurst=).
+MAX_BYTES, MAX_LINES = 1 << 18, 300
+# bytes; a longer line is cut
+MAX_LINE = 1 << 13
+# seconds that sending an event waits for a busy journald
 EVENT_PATIENCE = 1.0
 
 
 class Journal:
-    """What is sent to the journal on the job's behalf; silently nothing where there is none."""
+    """Sends entries to the journal on behalf of the job. Does nothing where there is no journald."""
 
     def __init__(self, job_id: str, name: str, unit: str | None, log_fd: int | None) -> None:
         fields = f"SYSLOG_IDENTIFIER={name}\nGRAVSCOPE_JOB={job_id}\nGRAVSCOPE_NAME={name}\n"
@@ -47,17 +47,17 @@ class Journal:
         self.socket = _connect()
 
     def event(self, message_id: str, text: str, priority: int = NOTICE) -> None:
-        """Something that happened to the job."""
+        """Sends an entry about the job."""
         self._send(text.encode("utf-8", "replace"), priority, message_id)
 
     def mirror(self, *, last: bool = False) -> None:
-        """Sends what the job has written since the last look; with `last`, also a line that has no end."""
+        """Sends what the job has written since the last call; with `last`, also a last line without a newline."""
         if self.socket is None or self.log_fd is None:
             return
         try:
             size = os.fstat(self.log_fd).st_size
             self.offset = min(self.offset, size)  # the log was truncated
-            block = os.pread(self.log_fd, MOST_BYTES, self.offset)
+            block = os.pread(self.log_fd, MAX_BYTES, self.offset)
         except OSError:
             return
         self._send_lines(block, size, last=last)
@@ -66,25 +66,23 @@ class Journal:
         *lines, rest = (self.rest + block).split(b"\n")
         self.rest = rest
         dropped = self.dropped
-        for line in lines[:MOST_LINES]:
+        for line in lines[:MAX_LINES]:
             self._send_line(line)
-        flood = len(lines) > MOST_LINES or self.offset + len(block) < size
+        flood = len(lines) > MAX_LINES or self.offset + len(block) < size
         if flood or self.dropped > dropped:
-            self.event(
-                LEFT_TO_THE_FILE, "too much output for the journal at this point; it went on in the log file", WARNING
-            )
+            self.event(SUPPRESSED, "too much output for the journal at this point; it went on in the log file", WARNING)
         if flood:
             self.rest = b""
             self.offset = size
             return
         self.offset += len(block)
-        if rest and (last or len(rest) > LONGEST_LINE):
+        if rest and (last or len(rest) > MAX_LINE):
             self._send_line(rest)
             self.rest = b""
 
     def _send_line(self, line: bytes) -> None:
-        # of a progress bar that overwrites itself, the last state
-        text = line.rstrip(b"\r").rpartition(b"\r")[2][:LONGEST_LINE]
+        # a progress bar overwrites itself after each carriage return: only its last state is sent
+        text = line.rstrip(b"\r").rpartition(b"\r")[2][:MAX_LINE]
         if text:
             self._send(text, INFO)
 
@@ -95,16 +93,16 @@ class Journal:
         if message_id is not None:
             fields += f"MESSAGE_ID={message_id}\n".encode()
         try:
-            # journald's queue is short, and just after many lines it is full: an event waits for room, a line does not
+            # journald's queue is short, and full just after many lines: an event waits for room, a line does not
             self.socket.settimeout(0.0 if message_id is None else EVENT_PATIENCE)
             self.socket.send(fields)
         except OSError:
-            self.dropped += 1  # journald is busy or gone: the file has it all
+            self.dropped += 1  # journald is busy or gone; the log file has all output
 
 
 def _connect() -> _socket.socket | None:
     if not os.path.exists(SOCKET):
-        return None  # and sockets are not loaded, which would be 164 kB for as long as the job runs
+        return None  # without loading _socket, which takes 164 kB for as long as the job runs
     import _socket  # noqa: PLC0415
 
     found = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM)

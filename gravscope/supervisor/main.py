@@ -1,4 +1,4 @@
-"""The supervisor from its first line to its last."""
+"""The supervisor's main function: all that it does, in order."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from gravscope.base import plainjson
 from gravscope.base.stamp import timestamp
 from gravscope.linux import files, proc
 from gravscope.records.outcome import CANCELLED, NEVER_STARTED, Evidence, Outcome, decide
-from gravscope.supervisor import journal, syscalls
+from gravscope.supervisor import syscalls
 from gravscope.supervisor.cancellation import for_record
-from gravscope.supervisor.cgroups import arrange
+from gravscope.supervisor.cgroups import create_cgroups
 from gravscope.supervisor.command import Child, SpawnError
-from gravscope.supervisor.finish import close, finish, split_status
-from gravscope.supervisor.journal import Journal
-from gravscope.supervisor.observe import Notice, agree
+from gravscope.supervisor.finish import finish, split_status, write_final_record
+from gravscope.supervisor.journal import ENDED, STARTED, Journal
+from gravscope.supervisor.observe import Observer, update_enforcement
 from gravscope.supervisor.record import Recorder
 from gravscope.supervisor.request import Request, receive
 from gravscope.supervisor.requests import read_cancel
@@ -23,28 +23,28 @@ from gravscope.supervisor.watch import Watch
 
 
 def main(request_fd: int) -> None:
-    """Runs one job. Everything that the launcher is told, it is told through the handshake."""
+    """Runs one job. `request_fd` is the inherited file with the request; the launcher is answered over a pipe."""
     request = receive(request_fd)
     _detach(request)
     recorder = Recorder(request.record_path, request.record)
-    place = arrange(request.unit, request.oom_policy, str(request.record["invocation_id"]))
+    cgroups = create_cgroups(request.unit, request.oom_policy, str(request.record["invocation_id"]))
     recorder.update(supervisor_pid=os.getpid(), supervisor_start_ticks=_start_ticks(os.getpid()))
-    for note in place.notes:
-        recorder.warn(note)
-    agree(request, recorder, place)
+    for warning in cgroups.warnings:
+        recorder.warn(warning)
+    update_enforcement(request, recorder, cgroups)
     log_fd = _open_log(request.log_path)
-    told = Journal(str(request.record["id"]), str(request.record["name"]), request.unit, log_fd)
-    watch = Watch(request, place, Notice(request, place, recorder, told))
-    watch.listen()  # before there is anything to end: a stop that comes now is obeyed as soon as there is
+    journal = Journal(str(request.record["id"]), str(request.record["name"]), request.unit, log_fd)
+    watch = Watch(request, cgroups, Observer(request, cgroups, recorder, journal))
+    watch.listen()  # before the command is started: a stop that comes now is obeyed as soon as there is a command
     cancel = read_cancel(request.cancel_path)
     if cancel is not None:
         recorder.update(cancel=for_record(cancel))
         _give_up(request, recorder, Outcome(CANCELLED, "cancelled before its command was started"))
         return
-    child = Child(request, place.job)
+    child = Child(request, cgroups.job)
     recorder.update(pid=child.pid, pgid=child.pgid, start_ticks=_start_ticks(child.pid))
     if not recorder.write():
-        # nothing ever runs that no record names: the disk has become full since `gravscope run` wrote the first one
+        # The disk has become full since `gravscope run` wrote the first record. Nothing may run that no record names.
         child.abandon()
         _answer(request, {"error": f"{request.record_path}: {recorder.complaint}"})
         return
@@ -57,15 +57,15 @@ def main(request_fd: int) -> None:
     recorder.update(state="running", started=timestamp(time.time()))
     recorder.write()
     _answer(request, {})
-    told.event(journal.STARTED, f"job {request.record['id']} started: pid {child.pid}")
+    journal.event(STARTED, f"job {request.record['id']} started: pid {child.pid}")
     watch.run(child.pid)
     _end(request, recorder, watch)
-    told.mirror(last=True)
-    told.event(journal.ENDED, f"job {request.record['id']} {request.record['state']}: {request.record['reason']}")
+    journal.mirror(last=True)
+    journal.event(ENDED, f"job {request.record['id']} {request.record['state']}: {request.record['reason']}")
 
 
 def _end(request: Request, recorder: Recorder, watch: Watch) -> None:
-    """The end of a job that ran. A fault of ours in gathering evidence does not make the command's own end unknown."""
+    """The end of a job that ran. If gathering evidence fails, the exit status of the command is still recorded."""
     try:
         finish(request, recorder, watch)
     except Exception as error:
@@ -74,24 +74,25 @@ def _end(request: Request, recorder: Recorder, watch: Watch) -> None:
         recorder.warn(f"gravscope failed to gather all evidence: {error!r}")
         recorder.update(state=outcome.state, reason=outcome.reason, exit_code=code, signal=number)
         recorder.update(ended=timestamp(time.time()))
-        close(request, recorder)
+        write_final_record(request, recorder)
 
 
 def _give_up(request: Request, recorder: Recorder, outcome: Outcome) -> None:
-    """The end of a job whose command was never exec'd."""
+    """Ends a job whose command was never exec'd."""
     recorder.update(state=outcome.state, reason=outcome.reason, ended=timestamp(time.time()))
     recorder.write()
-    _answer(request, {"error": outcome.reason})  # at once: a full disk may make the final record wait
-    close(request, recorder)
+    _answer(request, {"error": outcome.reason})  # before `write_final_record`, which waits while the disk is full
+    write_final_record(request, recorder)
 
 
 def _detach(request: Request) -> None:
-    """Ours alone from here: a session of our own, our errors into the job's log, nothing passed on by accident."""
+    """Detaches the supervisor: own session, signals ignored, errors into the job's log, no open file passed on."""
     syscalls.ignore_signals(interrupts=request.foreground)
     syscalls.become_subreaper()
     if os.getsid(0) != os.getpid() and not request.foreground:
-        os.setsid()  # in the foreground later, when the command is there (see `spawn`)
-    # what systemd-run says went to the pipe that gravscope run reads; from here on it is the log, like the job's own
+        os.setsid()  # in the foreground later, after the fork (see `command.Child`)
+    # Until now standard error was the file for messages of the launcher, which `gravscope run` reads. From here on it
+    # is the log.
     os.dup2(1, 2)
     for descriptor in (request.lock_fd, request.handshake_fd, request.link_fd, *request.streams):
         if descriptor is not None:
@@ -104,9 +105,9 @@ def _start_ticks(pid: int) -> int | None:
 
 
 def _open_log(path: bytes) -> int | None:
-    """The log for reading, to mirror it; the job itself writes to it through a descriptor of its own.
+    """The log, opened for reading, to send it to the journal; the job writes to it through another descriptor.
 
-    None if something else stands in its place by now; a FIFO is not waited for.
+    None if another file is at that path by now. Does not block on a FIFO.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
@@ -119,10 +120,10 @@ def _open_log(path: bytes) -> int | None:
 
 
 def _answer(request: Request, message: dict[str, object]) -> None:
-    """Tells `gravscope run` how it went. If that is gone meanwhile, the job goes on without it.
+    """Tells `gravscope run` whether the job was started. If that process has ended, the job goes on without it.
 
-    What it knows already (the command, the environment) is left out, so that the answer fits into the pipe however
-    slow the reader is.
+    Fields that it knows already (the command, the environment) are left out, so that the answer fits into the pipe
+    even if it is not read yet.
     """
     known = ("cmd", "env", "cwd")
     news = {name: value for name, value in request.record.items() if name not in known}

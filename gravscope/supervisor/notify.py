@@ -1,7 +1,8 @@
-"""Has people told that the job has ended, by a process of its own, which neither we nor anybody else waits for.
+"""Starts the process that sends notifications of the job's end. Nothing waits for it.
 
-By now the final record is on disk, and whatever becomes of that process changes nothing of it. What it is to do stands
-in a file without a name, its standard input: the address is a secret, and the command line of a process is not.
+The final record is on disk by now, and a failure of that process does not change the outcome. It reads what to do from
+its standard input, an anonymous file (memfd_create(2)), because the webhook's address is a secret and command lines
+can be read by everybody.
 """
 
 from __future__ import annotations
@@ -16,19 +17,19 @@ from gravscope.base.stamp import timestamp
 from gravscope.supervisor.record import Recorder
 from gravscope.supervisor.request import Request
 
-# what of the record it needs, to say how the job ended and to find the record again
+# fields of the record that it needs to say how the job ended and to find the record again
 FIELDS = ("id", "invocation_id", "ended", "name", "state", "exit_code", "signal", "duration", "host", "reason")
 
 
-def tell(request: Request, recorder: Recorder) -> None:
-    """Starts whoever tells, if that was asked for. That it could not be started is noted in the record."""
+def start_notifier(request: Request, recorder: Recorder) -> None:
+    """Starts the notifier, if notification was asked for. If that fails, the record says so (`notified`)."""
     if request.notify is None:
         return
     try:
         _start(request.notify, request, recorder.record)
     except OSError as error:
-        whom = request.notify["whom"]
-        names = [name for name, value in whom.items() if value] if isinstance(whom, dict) else []
+        recipients = request.notify["whom"]
+        names = [name for name, value in recipients.items() if value] if isinstance(recipients, dict) else []
         now = timestamp(time.time())
         why = f"{error.filename or sys.executable}: {error.strerror}"
         recorder.update(notified=[{"channel": name, "at": now, "error": why} for name in names])
@@ -37,17 +38,17 @@ def tell(request: Request, recorder: Recorder) -> None:
 
 def _start(notify: dict[str, object], request: Request, record: dict[str, object]) -> None:
     program = str(notify["program"])
-    os.stat(program)  # gravscope may have been deleted since
-    told = {name: record.get(name) for name in FIELDS}
-    handed = os.memfd_create("notify")
+    os.stat(program)  # raises if gravscope was deleted meanwhile
+    fields = {name: record.get(name) for name in FIELDS}
+    stdin = os.memfd_create("notify")
     try:
-        with os.fdopen(handed, "w+b", closefd=False) as file:
+        with os.fdopen(stdin, "w+b", closefd=False) as file:
             paths = {"record_path": request.record_path, "lock_path": request.lock_path}
-            marshal.dump({**notify, **paths, "record": told}, file)
-        os.lseek(handed, 0, os.SEEK_SET)
-        # of our own files it gets none: not the lock, and not the log
+            marshal.dump({**notify, **paths, "record": fields}, file)
+        os.lseek(stdin, 0, os.SEEK_SET)
+        # it inherits none of our open files: neither the lock nor the log
         streams = [
-            (os.POSIX_SPAWN_DUP2, handed, 0),
+            (os.POSIX_SPAWN_DUP2, stdin, 0),
             (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
             (os.POSIX_SPAWN_DUP2, 1, 2),
         ]
@@ -60,4 +61,4 @@ def _start(notify: dict[str, object], request: Request, record: dict[str, object
             setsigdef=_signal.valid_signals(),
         )
     finally:
-        os.close(handed)
+        os.close(stdin)

@@ -1,42 +1,41 @@
-"""What changes about a job while it runs, taken into its record: throttling, pausing, new limits, kills for memory."""
+"""Updates the record while the job runs: throttling, pausing, new limits, kills for memory."""
 
 from __future__ import annotations
 
 import os
 
 from gravscope.linux import proc
-from gravscope.supervisor import journal
-from gravscope.supervisor.cgroups import Place
+from gravscope.supervisor.cgroups import JobCgroups
 from gravscope.supervisor.foreground import HUNG_UP
-from gravscope.supervisor.journal import Journal
+from gravscope.supervisor.journal import OOM, THROTTLED, WARNING, Journal
 from gravscope.supervisor.oom import OomWatch
-from gravscope.supervisor.processes import Tree
+from gravscope.supervisor.processes import JobProcesses
 from gravscope.supervisor.record import Recorder
 from gravscope.supervisor.request import Request
 from gravscope.supervisor.requests import is_noted, read_changes
 
-# events of the limits at which the kernel makes a job wait for reclaim (cgroup-v2.rst, memory.events)
+# counters of the limits at which the kernel makes a job wait for reclaim (cgroup-v2.rst, memory.events)
 SLOWING = ("high", "max")
 
 
-class Notice:
-    """Looks at the job once a sample. The record is written only when something of it has changed."""
+class Observer:
+    """Looks at the job at each sample. The record is written only when something has changed."""
 
-    def __init__(self, request: Request, place: Place, recorder: Recorder, told: Journal) -> None:
+    def __init__(self, request: Request, cgroups: JobCgroups, recorder: Recorder, journal: Journal) -> None:
         self.request = request
-        self.place = place
+        self.cgroups = cgroups
         self.recorder = recorder
-        self.journal = told
-        self.events = place.scope_events()
-        self.oom = OomWatch(place)
+        self.journal = journal
+        self.events = cgroups.scope_events()
+        self.oom = OomWatch(cgroups)
         limits = recorder.record["limits"]
         self.first_limits = dict(limits) if isinstance(limits, dict) else {}
-        self.wishes_seen: tuple[int, int] | None = None
+        self.limits_seen: tuple[int, int] | None = None
 
-    def look(self, tree: Tree) -> None:
-        """One look at everything."""
-        changed = [self._throttled(), self.killed(), self._paused(tree), self.new_limits()]
-        if any(changed) or self.recorder.behind:
+    def sample(self, processes: JobProcesses) -> None:
+        """Takes every change since the last call into the record, and sends new output to the journal."""
+        changed = [self._throttled(), self.killed(), self._paused(processes), self.new_limits()]
+        if any(changed) or self.recorder.dirty:
             self.recorder.write()
         self.journal.mirror()
 
@@ -47,51 +46,51 @@ class Notice:
         return True
 
     def _throttled(self) -> bool:
-        """The job was made to wait at MemoryHigh or MemoryMax since the last look, and still is at that limit."""
-        before, self.events = self.events, self.place.scope_events()
+        """Sets `throttled`: since the last sample the kernel made the job wait at MemoryHigh or MemoryMax, and did not
+        kill. True if that has changed."""
+        before, self.events = self.events, self.cgroups.scope_events()
         slowed = any(self.events.get(name, 0) > before.get(name, 0) for name in SLOWING)
         if not self._flag("throttled", slowed and not self.events.get("oom_kill", 0) > before.get("oom_kill", 0)):
             return False
         if slowed:
-            self.journal.event(
-                journal.THROTTLED, "throttled: at its memory limit, waiting for reclaim", journal.WARNING
-            )
+            self.journal.event(THROTTLED, "throttled: at its memory limit, waiting for reclaim", WARNING)
         return True
 
     def hung_up(self) -> None:
-        """Whoever waited for the command in the foreground is gone."""
+        """Records that `gravscope run --fg` has ended before the command."""
         self.recorder.warn(HUNG_UP)
         self.recorder.write()
 
     def killed(self) -> bool:
-        """True if the kernel has killed for memory since the last look."""
-        if not self.oom.look():
+        """True if the kernel has killed for memory since the last call."""
+        if not self.oom.sample():
             return False
         kills = self.oom.kills
         self.recorder.update(oom_kills=kills)
-        self.journal.event(
-            journal.OOM, f"the kernel killed {kills} of its processes for memory so far", journal.WARNING
-        )
+        self.journal.event(OOM, f"the kernel killed {kills} of its processes for memory so far", WARNING)
         return True
 
-    def _paused(self, tree: Tree) -> bool:
-        if self.place.job is not None:
-            return self._flag("paused", (proc.read_text(f"{self.place.job}/cgroup.freeze") or "").strip() == "1")
+    def _paused(self, processes: JobProcesses) -> bool:
+        if self.cgroups.job is not None:
+            return self._flag("paused", (proc.read_text(f"{self.cgroups.job}/cgroup.freeze") or "").strip() == "1")
         if self.recorder.record.get("paused") is not True and not is_noted(self.request.pause_path):
-            return False  # without a freezer only our own pause can be told from a job that stopped itself
-        processes = tree.processes()
-        return self._flag("paused", bool(processes) and all(process.state == "T" for process in processes))
+            return False  # without a freezer a job that stopped itself looks the same: only our own pause counts
+        alive = processes.alive()
+        return self._flag("paused", bool(alive) and all(process.state == "T" for process in alive))
 
     def new_limits(self) -> bool:
-        """Takes over what `gravscope limit` changed; it puts the list of all changes beside the record."""
+        """Takes over the limits that `gravscope limit` changed. True if there was a change.
+
+        `gravscope limit` writes the list of all changes into a file beside the record.
+        """
         try:
             found = os.lstat(self.request.limits_path)
-            if self.wishes_seen == (found.st_ino, found.st_mtime_ns):
+            if self.limits_seen == (found.st_ino, found.st_mtime_ns):
                 return False
         except OSError:
             return False
         changes = read_changes(self.request.limits_path)
-        self.wishes_seen = (found.st_ino, found.st_mtime_ns)
+        self.limits_seen = (found.st_ino, found.st_mtime_ns)
         if changes is None:
             return False
         limits = dict(self.first_limits)
@@ -104,21 +103,22 @@ class Notice:
         self.request.mem_max = most if isinstance(most, int) else None
         self.recorder.update(limits=limits)
         self.recorder.update(limit_changes=changes)
-        agree(self.request, self.recorder, self.place, changing=True)
+        update_enforcement(self.request, self.recorder, self.cgroups, changing=True)
         return True
 
 
-def agree(request: Request, recorder: Recorder, place: Place, *, changing: bool = False) -> None:
-    """Takes into the record what limits really hold, and who holds them.
+def update_enforcement(request: Request, recorder: Recorder, cgroups: JobCgroups, *, changing: bool = False) -> None:
+    """Takes into the record which limits are in effect, and who enforces them: the kernel, the watch, or nobody.
 
-    While they are `changing`, what is asked for and what holds may differ for a moment, since a change is put beside
-    the record before the kernel has it: where the kernel can hold a limit, the watch then does not step in.
+    While limits are `changing`, those that were asked for and those in effect differ for a short time, because a change
+    is written beside the record before it is given to the kernel. So where the kernel can enforce a limit, the watch
+    then does not take it over.
     """
-    effective = place.effective()
+    effective = cgroups.effective()
     held = effective or {}
     asked = {"mem_high": request.mem_high, "mem_max": request.mem_max}
     missing = [name for name, limit in asked.items() if limit is not None and not _holds(held.get(name), limit)]
-    request.watched = "mem_max" in missing and not (changing and place.limits_memory())
+    request.watched = "mem_max" in missing and not (changing and cgroups.has_memory_controller())
     kernel = any(isinstance(held.get(name), int) for name in asked)
     recorder.update(effective=effective, enforcement="watch" if request.watched else "kernel" if kernel else "none")
     if "mem_high" in missing:
@@ -127,12 +127,15 @@ def agree(request: Request, recorder: Recorder, place: Place, *, changing: bool 
     for name in ("swap_max", "tasks_max", "cpu_quota", "cpu_weight", "io_weight"):
         limit = limits.get(name) if isinstance(limits, dict) else None
         if request.watched and name == "swap_max":
-            continue  # the watch ends the job before swapping matters
+            continue  # the watch ends the job before it swaps much
         if isinstance(limit, int | float) and not _holds(held.get(name), limit):
             # by the name under which it was asked for; `gravscope run` makes one note of all of these (`cli.run`)
             recorder.warn(f"--{name.replace('_', '-')} does not hold here: the kernel does not hold it for this job")
 
 
 def _holds(limit: int | float | str | None, asked: int | float) -> bool:
-    """The kernel rounds a limit to pages, and a lower one further up binds as well."""
+    """Whether `limit`, which is in effect, is at least as strict as what was asked for.
+
+    It may be lower: the kernel rounds it down to pages, and a lower limit of a cgroup above applies as well.
+    """
     return isinstance(limit, int | float) and limit <= asked

@@ -1,4 +1,4 @@
-"""All processes of the job: those below the supervisor, which is their subreaper, and those in the job's cgroup."""
+"""All processes of the job: descendants of the supervisor, which is their subreaper, and those in the job's cgroup."""
 
 from __future__ import annotations
 
@@ -8,33 +8,33 @@ import os
 from gravscope.linux import cgroup, proc
 
 
-class Tree:
-    """Every process that belongs to the job; `job_cgroup` is None outside of a scope."""
+class JobProcesses:
+    """The processes of the job. `job_cgroup` is the folder of its cgroup, None outside of a scope."""
 
     def __init__(self, job_cgroup: str | None) -> None:
         self.job_cgroup = job_cgroup
 
-    def processes(self) -> list[proc.Stat]:
-        """Those alive now. The supervisor itself is none of them."""
+    def alive(self) -> list[proc.Stat]:
+        """The processes that are alive now, without the supervisor."""
         found = proc.tree(os.getpid())
         if self.job_cgroup is not None:
             known = {process.pid for process in found}
-            others = (proc.stat(pid) for pid in cgroup.processes(self.job_cgroup) if pid not in known)
+            others = (proc.stat(pid) for pid in cgroup.pids(self.job_cgroup) if pid not in known)
             found += [process for process in others if process is not None and not process.ended]
         return found
 
     def signal(self, number: int) -> None:
-        """Sends a signal to every one of them."""
-        for process in self.processes():
+        """Sends a signal to every process of the job."""
+        for process in self.alive():
             proc.send_signal(process.pid, process.start_ticks, number)
 
     def kill(self) -> None:
-        """Ends every one of them, those too that are just being forked: stopped first, a process forks no more."""
+        """Kills every process of the job. They are stopped first, so that none can fork meanwhile."""
         if self.job_cgroup is not None:
-            cgroup.write(self.job_cgroup, "cgroup.kill", "1")  # Linux 5.14: atomic, frozen ones too
+            cgroup.write(self.job_cgroup, "cgroup.kill", "1")  # Linux 5.14: kills all at once, frozen processes too
         stopped: set[int] = set()
         for _ in range(100):
-            running = [process for process in self.processes() if process.pid not in stopped]
+            running = [process for process in self.alive() if process.pid not in stopped]
             if not running:
                 break
             for process in running:
@@ -42,19 +42,22 @@ class Tree:
                 stopped.add(process.pid)
         self.signal(_signal.SIGKILL)
 
-    def memory(self) -> int:
-        """Resident memory of all of them in bytes; pages they share count once for each. In a cgroup of its own the
-        job is what is in it, as it is to the kernel, and that is one file to be read, every second."""
-        if self.job_cgroup is not None:
-            return sum(map(proc.resident, cgroup.processes(self.job_cgroup)))
-        return sum(proc.resident(process.pid) for process in self.processes())
+    def resident(self) -> int:
+        """Resident memory of all processes, in bytes; a page that is shared counts once for each process.
 
-    def fair_memory(self) -> int:
-        """The same with each shared page counted once; dearer."""
-        return sum(proc.proportional(process.pid) for process in self.processes())
+        Where the job has a cgroup of its own, only the processes in it count, as for the kernel. This is called every
+        second, and the list of these processes is one file.
+        """
+        if self.job_cgroup is not None:
+            return sum(map(proc.resident, cgroup.pids(self.job_cgroup)))
+        return sum(proc.resident(process.pid) for process in self.alive())
+
+    def proportional(self) -> int:
+        """Memory of all processes, in bytes, with each shared page counted once. Slower than `resident`."""
+        return sum(proc.proportional(process.pid) for process in self.alive())
 
     def empty(self) -> bool:
-        """True when the last of them has ended and been waited for. Children that belong to other jobs do not count."""
+        """True when every process has ended and been waited for. Supervisors of other jobs do not count."""
         if any(not proc.is_supervisor(child) for child in proc.children(os.getpid())):
             return False
         return self.job_cgroup is None or not cgroup.populated(self.job_cgroup)

@@ -1,4 +1,4 @@
-"""The supervisor's pen: keeps the record in memory and puts it on disk, whole each time."""
+"""Keeps the record in memory and writes it to disk, the whole record each time."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from gravscope.linux import files
 
 
 class Recorder:
-    """The record of one job. Nobody else writes it while its lock is ours."""
+    """Writes the record of one job. Nobody else writes it while the supervisor holds the lock."""
 
     def __init__(self, path: str, record: dict[str, object]) -> None:
         self.path = path
         self.record = record
-        self.behind = False
+        self.dirty = False
         """True while the disk would not take what is in memory; `complaint` then says why."""
         self.complaint = ""
 
     def update(self, **fields: object) -> None:
-        """Takes facts into the record; `write` puts them on disk."""
+        """Sets fields of the record in memory; `write` puts them on disk."""
         self.record.update(fields)
 
     def warn(self, text: str) -> None:
@@ -27,13 +27,13 @@ class Recorder:
             warnings.append(text)
 
     def write(self) -> bool:
-        """False if the disk would not take it (full, read-only …): the job goes on, and the next write may do."""
+        """Writes the record. False if that failed (disk full, read-only …): the job goes on; a later call may work."""
         text = plainjson.dumps(self.record) + "\n"
         try:
-            # half a surrogate pair, as a hostile request may hold, is no JSON, however it is spelled
+            # a hostile request may hold an unpaired surrogate, which UTF-8 cannot encode
             files.write_atomically(self.path, text.encode("utf-8", "replace"))
         except OSError as error:
-            self.behind, self.complaint = True, str(error.strerror)
+            self.dirty, self.complaint = True, str(error.strerror)
             return False
-        self.behind = False
+        self.dirty = False
         return True

@@ -1,6 +1,6 @@
-"""What `gravscope run` hands to the supervisor: one value through an inherited file, in Python's own `marshal`.
+"""The request that `gravscope run` hands to the supervisor: one value in `marshal` format, in an inherited file.
 
-Both ends are the same Python and the same installation, and bytes that are no text pass as they are.
+Both processes run the same Python and the same installation, and `marshal` keeps bytes that are not text as they are.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ import os
 
 
 class Request:
-    """The spec as the supervisor needs it. Sizes in bytes, durations in seconds."""
+    """The job as the supervisor has to run it. Sizes are in bytes, durations in seconds."""
 
     argv: list[bytes]
     environ: dict[bytes, bytes]
     cwd: bytes
     record: dict[str, object]
-    """The record as it stands, in state `starting`."""
+    """The record as it is on disk, in state `starting`."""
     record_path: str
     lock_path: str
     cancel_path: str
@@ -26,11 +26,11 @@ class Request:
     lock_fd: int
     handshake_fd: int
     link_fd: int | None
-    """In the foreground, the line to `gravscope run --fg`, which waits (`gravscope.supervisor.foreground`)."""
+    """In the foreground, the socket to the waiting `gravscope run --fg` (`gravscope.supervisor.foreground`)."""
     streams: tuple[int, ...]
-    """In the foreground, what the command gets as standard input, output and error."""
+    """In the foreground, the command's standard input, output and error."""
     ignored: tuple[int, ...]
-    """Signals that the command ignores when it begins."""
+    """Signals that are ignored when the command starts."""
     unit: str | None
     mem_high: int | None
     mem_max: int | None
@@ -39,9 +39,9 @@ class Request:
     oom_policy: str
     oom_score: int
     notify: dict[str, object] | None
-    """Whom to tell of the end, and by which program (`gravscope.supervisor.notify`)."""
+    """Who is notified of the end, and the program that does it (`gravscope.supervisor.notify`)."""
     watched: bool = False
-    """True where the supervisor has to hold mem_max, since the kernel does not."""
+    """True if the supervisor has to enforce mem_max, because the kernel does not."""
 
     def __init__(self, values: dict[str, object]) -> None:
         for name in Request.__annotations__:
@@ -50,12 +50,12 @@ class Request:
 
     @property
     def foreground(self) -> bool:
-        """True if its command runs at the caller's own terminal."""
+        """True if the command runs at the caller's terminal."""
         return self.link_fd is not None
 
 
 def receive(descriptor: int) -> Request:
-    """Reads the request from the file that the launcher let us inherit, and closes it."""
+    """Reads the request from the inherited file `descriptor`, and closes it."""
     os.lseek(descriptor, 0, os.SEEK_SET)
     with os.fdopen(descriptor, "rb") as file:
         return Request(marshal.load(file))  # noqa: S302 (written by our own gravscope run, in a file with no name)

@@ -1,6 +1,7 @@
-"""What is put beside the record for us: the request to end the job, before `gravscope cancel` does anything, and new
-limits. It goes into the record as it is, so it has to be what a record may hold (`records.model`): a reader who
-finds anything else there believes none of it.
+"""Reads the files that other commands put beside the record: cancel requests, changed limits, pause notes.
+
+`gravscope cancel` writes its request before it does anything. Requests go into the record unchanged, so they are
+checked here: a record with anything in it that `records.model` does not allow is rejected as a whole by its readers.
 """
 
 from __future__ import annotations
@@ -13,10 +14,14 @@ from gravscope.linux import files
 
 
 def read_cancel(path: str) -> dict[str, object] | None:
-    """The request, None if there is none; what cannot be read counts as none."""
-    # an empty one may be replaced between these looks: then it is there at the last
+    """The cancel request in file `path`; None if there is none, or none that is valid."""
+    # an empty file may be replaced between the first two reads; then the third one finds the request
     found = _load(path) or _unwritten(path) or _load(path)
-    if not isinstance(found, dict) or not _told(found, "requested") or not _is_number(found.get("grace")):
+    if (
+        not isinstance(found, dict)
+        or not _has_time_and_author(found, "requested")
+        or not _is_number(found.get("grace"))
+    ):
         return None
     steps = found.get("steps", [])
     if not isinstance(steps, list) or not all(_is_step(step) for step in steps):
@@ -25,7 +30,7 @@ def read_cancel(path: str) -> dict[str, object] | None:
 
 
 def read_changes(path: str) -> list[dict[str, object]] | None:
-    """Every change of the limits, oldest first, each {at, by, limits}; None if there is none that can be read."""
+    """All changes of the limits, oldest first, each {at, by, limits}; None if there is no valid list of them."""
     found = _load(path)
     if isinstance(found, list) and all(_is_change(change) for change in found):
         return found
@@ -33,7 +38,7 @@ def read_changes(path: str) -> list[dict[str, object]] | None:
 
 
 def is_noted(path: str) -> bool:
-    """True if we, or root, put a note there: one that anybody else did says nothing."""
+    """True if there is a file at `path` that we or root own; files of other users do not count."""
     try:
         return files.is_ours(os.lstat(path))
     except OSError:
@@ -41,7 +46,7 @@ def is_noted(path: str) -> bool:
 
 
 def _unwritten(path: str) -> dict[str, object] | None:
-    """An empty file: all that a full disk would take of the request."""
+    """What an empty file stands for: a request that could not be written because the disk was full."""
     try:
         found = os.lstat(path)
     except OSError:
@@ -58,7 +63,7 @@ def _load(path: str) -> object:
         return None
 
 
-def _told(found: dict[str, object], when: str) -> bool:
+def _has_time_and_author(found: dict[str, object], when: str) -> bool:
     return isinstance(found.get(when), str) and isinstance(found.get("by"), str)
 
 
@@ -69,7 +74,11 @@ def _is_step(step: object) -> bool:
 
 
 def _is_change(change: object) -> bool:
-    if not isinstance(change, dict) or not _told(change, "at") or not isinstance(change.get("limits"), dict):
+    if (
+        not isinstance(change, dict)
+        or not _has_time_and_author(change, "at")
+        or not isinstance(change.get("limits"), dict)
+    ):
         return False
     limits = change["limits"]
     return (
@@ -80,7 +89,7 @@ def _is_change(change: object) -> bool:
 
 
 def _is_size(value: object) -> bool:
-    """Bytes, or a number of other things, as far as the kernel can count; or none at all."""
+    """True for None, `infinity`, and a whole number in 64 bits: bytes, or a number of tasks."""
     if value is None or value == "infinity":
         return True
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**64
@@ -91,12 +100,13 @@ def _is_number(value: object) -> bool:
 
 
 def steps_of(cancel: dict[str, object]) -> tuple[str, ...]:
-    """The rungs that were begun so far."""
+    """The names of the steps that were begun so far."""
     steps = cancel["steps"]
     return tuple(str(step.get("step")) for step in steps if isinstance(step, dict)) if isinstance(steps, list) else ()
 
 
 def grace_of(cancel: dict[str, object], otherwise: float) -> float:
-    """The grace period that was asked for, in seconds; never more than the job's own, behind which systemd kills."""
+    """The grace period of the request, in seconds; never more than `otherwise`, the job's own, after which systemd
+    sends SIGKILL."""
     grace = cancel.get("grace")
     return min(float(grace), otherwise) if isinstance(grace, int | float) else otherwise

@@ -1,7 +1,8 @@
-"""Who told the job to stop, when it was not our own cancel: somebody, or the end of the user's last session.
+"""Who stopped the job, if it was not `gravscope cancel`: another process, or logind after the user's last logout.
 
-Without linger logind stops the user's manager some time after the last logout, and with it every scope. Its state file
-says so at that moment. The file calls itself private, so it decides only which sentence is said, and never the state.
+Without linger, logind stops the user manager some time after the last logout, and with it every scope. logind's state
+file of the user then says so. That file is private to logind, so it decides only the text of the reason, never the
+state of the job.
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ import time
 from gravscope.linux import proc
 
 USERS, LINGER = "/run/systemd/users", "/var/lib/systemd/linger"
-# seconds by which logind may write STOPPING=yes after the stop has reached us (51 ms were seen)
-PATIENCE, LOOK_AGAIN = 0.5, 0.02
+# logind may write STOPPING=yes up to so many seconds after the stop has reached us (51 ms were seen); and seconds
+# between two reads of the file
+PATIENCE, INTERVAL = 0.5, 0.02
 
 
-def why_stopped(signal: str, *, in_unit: bool) -> str:
-    """The sentence for a stop by `signal` that nobody asked gravscope for."""
+def stop_reason(signal: str, *, in_unit: bool) -> str:
+    """The reason for the record when `signal` stopped the job and there was no cancel request."""
     if in_unit and _manager_is_stopping():
         return "its user manager was stopped after the last logout: without linger it ends with the login"
     return f"told to stop by {signal}, with no cancel request"
@@ -33,7 +35,7 @@ def _manager_is_stopping() -> bool:
             return True
         if time.monotonic() > deadline:
             return False
-        time.sleep(LOOK_AGAIN)
+        time.sleep(INTERVAL)
 
 
 def parse_state(text: str | None) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Calls of the kernel that Python's `os` does not have, and the signals' own settings."""
+"""System calls that Python's `os` does not have, and the dispositions of signals."""
 
 from __future__ import annotations
 
@@ -6,35 +6,35 @@ import _ctypes
 import _signal
 
 PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
-# the highest score that oom_score_adj takes (proc(5))
-HIGHEST_OOM_SCORE = 1000
+# the highest value of oom_score_adj (proc(5))
+OOM_SCORE_ADJ_MAX = 1000
 
 
 def become_subreaper() -> bool:
-    """Makes every orphaned descendant a child of this process instead of init's, so that the job's end is seen.
+    """Makes orphaned descendants children of this process instead of init's, so that the job's end is noticed.
 
-    Through _ctypes, the C half of ctypes: the other half costs 700 KB. False where the kernel said no.
+    Uses _ctypes, the C part of ctypes: the Python part costs 700 KB. False if the kernel refused.
     """
     prctl = _ctypes.dlsym(_ctypes.dlopen(None, 0), "prctl")  # type: ignore[arg-type]
     return bool(_ctypes.call_function(prctl, (PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)) == 0)
 
 
 def raise_oom_score(by: int) -> None:
-    """Makes this process, and what it starts, a likelier victim when the whole machine is out of memory.
+    """Makes the kernel prefer this process, and those that it starts, when the machine is out of memory and it kills.
 
-    Raising needs no privilege. An unwritable /proc only loses this preference.
+    Raising the score needs no privilege. If /proc cannot be written to, nothing happens.
     """
     try:
         with open("/proc/self/oom_score_adj", "r+", encoding="ascii") as file:
-            score = min(HIGHEST_OOM_SCORE, int(file.read()) + by)
+            score = min(OOM_SCORE_ADJ_MAX, int(file.read()) + by)
             file.seek(0)
             file.write(str(score))
     except OSError:
         pass
 
 
-def default_signals(ignored: tuple[int, ...]) -> None:
-    """What a fresh program expects: every signal at its default, none blocked, but for those to be `ignored`.
+def reset_signals(ignored: tuple[int, ...]) -> None:
+    """Resets every signal to its default action and unblocks it, as a new program expects; `ignored` ones are ignored.
 
     Python ignores SIGPIPE and SIGXFSZ, and a shell that starts something in the background ignores SIGINT.
     """
@@ -50,10 +50,10 @@ def default_signals(ignored: tuple[int, ...]) -> None:
 
 
 def ignore_signals(*, interrupts: bool) -> None:
-    """No signal that is meant for the job, or for its terminal, is a reason for us to end.
+    """Ignores signals that are meant for the job or for its terminal, so that they do not end the supervisor.
 
-    `systemctl kill -s USR1 UNIT`, for one, reaches the supervisor as well. What it obeys it says later;
-    `interrupts` (SIGINT) are in the foreground the command's to obey.
+    For example, `systemctl kill -s USR1 UNIT` signals the supervisor as well. `Watch.listen` sets handlers later for
+    the signals that it obeys. With `interrupts` SIGINT is ignored, too: in the foreground it is meant for the command.
     """
     for number in range(1, _signal.NSIG):
         if number in (_signal.SIGTERM, _signal.SIGCHLD) or (number == _signal.SIGINT and not interrupts):

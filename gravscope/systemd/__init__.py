@@ -1,5 +1,5 @@
-"""systemd's tools and its bus: command lines, parsers of what they print, and whether a user manager answers.
+"""systemd's tools and D-Bus interface: command lines, parsers of output, and whether a user manager can be reached.
 
-`commands` builds and parses and is pure; `host` runs; `bus` does over D-Bus what no tool does (pystemd, optional). It
-imports `base`, `linux` and `records`.
+`commands` builds command lines and parses output, and is pure. `host` runs them. `bus` changes limits over D-Bus
+(pystemd, optional). This room imports `base`, `linux` and `records`.
 """

@@ -1,6 +1,6 @@
-"""The user manager over its bus, through pystemd (extra `systemd`); every caller has a way without it.
+"""Talks to the user manager over D-Bus, with pystemd (extra `systemd`). Every caller also works without it.
 
-Limits of a live unit are changed without starting systemctl. The interface is org.freedesktop.systemd1(5).
+Changes limits of a running unit without starting systemctl. The interface is org.freedesktop.systemd1(5).
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from gravscope.base.quantity import INFINITY
 from gravscope.records.spec import Limits
 from gravscope.systemd.commands import unit_limits
 
-# what systemd takes on the bus for "no limit" (UINT64_MAX)
+# "no limit" on the bus (UINT64_MAX)
 _NO_LIMIT = 2**64 - 1
 
 
 def available() -> bool:
-    """True where pystemd is installed, unless GRAVSCOPE_NO_BUS is set."""
+    """True if pystemd is installed and GRAVSCOPE_NO_BUS is not set."""
     if os.environ.get("GRAVSCOPE_NO_BUS"):
         return False
     try:
@@ -29,7 +29,7 @@ def available() -> bool:
 
 
 def bus_properties(limits: Limits) -> dict[str, int]:
-    """`limits` as the manager's properties with their values on the bus: bytes, and CPU time in µs a second."""
+    """`limits` as properties of the manager, with their values on the bus: bytes, and CPU time in µs per second."""
     found = {name: _NO_LIMIT if size == INFINITY else int(size) for name, size in unit_limits(limits).items()}
     if limits.cpu_quota is not None:
         found["CPUQuotaPerSecUSec"] = int(limits.cpu_quota * 10_000)
@@ -37,7 +37,7 @@ def bus_properties(limits: Limits) -> dict[str, int]:
 
 
 def set_properties(unit: str, limits: Limits, environ: Mapping[str, str]) -> str | None:
-    """Changes a live unit's limits until it ends; None when that went well, else the manager's word against it."""
+    """Changes the limits of a running unit until it ends. None on success, else the manager's error message."""
     from pystemd.dbusexc import DBusBaseError  # noqa: PLC0415 (optional)
 
     properties = {name.encode(): value for name, value in bus_properties(limits).items()}

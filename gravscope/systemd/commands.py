@@ -1,7 +1,7 @@
-"""The command lines of the tools that gravscope calls, and the parsers of what they print.
+"""The command lines of the tools that gravscope calls, and parsers of their output.
 
-Pure functions, an option and its value on one line; `gravscope.systemd.host.call` runs them. Sources: systemd-run(1),
-systemctl(1), journalctl(1), setsid(1), nohup(1).
+Pure functions; each option is on a line with its value. `gravscope.systemd.host.call` runs the command lines. Sources:
+systemd-run(1), systemctl(1), journalctl(1), setsid(1), nohup(1).
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from gravscope.records.ids import name_of
 from gravscope.records.spec import Limits
 
 SLICE = "gravscope.slice"
-# The supervisor ends a stopped job itself after the grace period and writes the record; systemd's own SIGKILL, which
-# would take the supervisor too, is the backstop behind it.
+# Seconds after the grace period. When a job is stopped, the supervisor kills it after the grace period and writes the
+# record. systemd's own SIGKILL, which also kills the supervisor, comes so much later, in case the supervisor fails.
 STOP_MARGIN = 5.0
 # characters of a unit's name that a job's may take
 _MOST_OF_A_NAME = 255 - len("gravscope-_YYYYmmdd_HHMMSS_99999-01234567.scope")
-# the first systemd that has --expand-environment
-EXPANDS = 254
+# the first version of systemd with --expand-environment
+EXPANDS_SINCE = 254
 
 
 def unit_name(job_id: str, suffix: str = "") -> str:
@@ -47,9 +47,9 @@ def _escaped(character: str) -> str:
 
 
 def systemd_run_scope(unit: str, properties: Mapping[str, str], description: str) -> list[str]:
-    """Prefix that runs what follows it in a transient scope of the user's manager.
+    """A prefix that runs the command after it in a transient scope of the user's manager.
 
-    Words after it that hold a $ need `without_expansion` as well.
+    If a word of the command contains a $, `without_expansion` is needed as well.
     """
     argv = ["systemd-run", "--user", "--scope", "--quiet", "--collect"]
     argv += [f"--unit={unit}"]
@@ -61,9 +61,10 @@ def systemd_run_scope(unit: str, properties: Mapping[str, str], description: str
 
 
 def without_expansion(prefix: Sequence[str]) -> list[str]:
-    """`prefix`, a systemd_run_scope, so that $VAR and ${VAR} reach the command untouched (systemd-run(1)).
+    """`prefix`, from systemd_run_scope, changed so that $VAR and ${VAR} reach the command unchanged (systemd-run(1)).
 
-    Systemd before EXPANDS does not know the option, and expands nothing in a scope; later ones may (issue 28460).
+    systemd before version EXPANDS_SINCE does not have the option and does not expand anything in a scope; later
+    versions may (systemd issue 28460).
     """
     at = prefix.index("--scope") + 1
     return [*prefix[:at], "--expand-environment=no", *prefix[at:]]
@@ -75,23 +76,23 @@ def systemd_run_version() -> list[str]:
 
 
 def parse_version(text: str) -> int | None:
-    """The version in `systemd 252 (252.39-1~deb12u2)`, which may have a point or a tilde behind its number."""
+    """The version in `systemd 252 (252.39-1~deb12u2)`; a point or a tilde may follow the number."""
     found = re.match(r"systemd ([0-9]{1,6})\b", text)
     return int(found[1]) if found else None
 
 
 def scope_properties(limits: Limits, grace: float) -> dict[str, str]:
-    """What every job's scope has: its limits, sub-cgroups of our own making, time to end (systemd.scope(5))."""
+    """The properties of a job's scope: its limits, delegation, and the stop timeout (systemd.scope(5))."""
     return {
         **limit_properties(limits),
-        # sub-cgroups for the supervisor and the job are ours to make
+        # so that we may make sub-cgroups for the supervisor and the job
         "Delegate": "yes",
-        "TimeoutStopSec": f"{_plain(grace + STOP_MARGIN)}s",
+        "TimeoutStopSec": f"{_decimal(grace + STOP_MARGIN)}s",
     }
 
 
 def unit_limits(limits: Limits) -> dict[str, Size]:
-    """The limits that are set, under systemd's names for them (systemd.resource-control(5)); CPUQuota is apart."""
+    """The limits that are set, by systemd's names (systemd.resource-control(5)), except CPUQuota."""
     asked = {
         "MemoryHigh": limits.mem_high,
         "MemoryMax": limits.mem_max,
@@ -104,15 +105,15 @@ def unit_limits(limits: Limits) -> dict[str, Size]:
 
 
 def limit_properties(limits: Limits) -> dict[str, str]:
-    """systemd's names and spellings for `limits`."""
+    """`limits` as systemd's properties, with values as systemd writes them."""
     found = {name: str(value) for name, value in unit_limits(limits).items()}
     if limits.cpu_quota is not None:
-        found["CPUQuota"] = f"{_plain(limits.cpu_quota)}%"
+        found["CPUQuota"] = f"{_decimal(limits.cpu_quota)}%"
     return found
 
 
 def systemctl_set_property(unit: str, properties: Mapping[str, str]) -> list[str]:
-    """Changes properties of a live unit, until it ends."""
+    """Changes properties of a running unit until it ends."""
     return [
         "systemctl",
         "--user",
@@ -124,75 +125,75 @@ def systemctl_set_property(unit: str, properties: Mapping[str, str]) -> list[str
     ]
 
 
-def _plain(number: float) -> str:
-    """`number` without an exponent, of which systemd knows none; two decimals are all that CPUQuota takes."""
+def _decimal(number: float) -> str:
+    """`number` without an exponent, which systemd does not read, and with at most two decimals, as CPUQuota allows."""
     return f"{number:.2f}".rstrip("0").rstrip(".")
 
 
 def setsid() -> list[str]:
-    """Prefix that runs what follows it in a session of its own, as nobody's child, and returns at once."""
+    """A prefix that runs the command after it in a new session, not as our child, and returns at once."""
     return ["setsid", "--fork"]
 
 
 def setsid_nohup() -> list[str]:
-    """The same, and what follows is deaf to SIGHUP."""
+    """The same, and the command ignores SIGHUP."""
     return [*setsid(), "nohup"]
 
 
 def systemctl_stop(unit: str) -> list[str]:
-    """Ends every process of `unit`: SIGTERM, then SIGKILL after its TimeoutStopSec. Returns when that is done."""
+    """Stops `unit`: SIGTERM to all its processes, then SIGKILL after TimeoutStopSec. Returns when it has stopped."""
     return ["systemctl", "--user", "stop", "--", unit]
 
 
 def systemctl_begin_stop(unit: str) -> list[str]:
-    """The same, but returns as soon as the manager has taken it on."""
+    """The same, but returns as soon as the manager has queued the stop job."""
     return ["systemctl", "--user", "stop", "--no-block", "--", unit]
 
 
 def systemctl_own_cgroup() -> list[str]:
-    """Prints the cgroup of the user manager itself, as a path below the mount point."""
+    """Prints the user manager's own cgroup, as a path below the mount point."""
     return ["systemctl", "--user", "show", "--property=ControlGroup", "--value"]
 
 
 def systemctl_thaw(unit: str) -> list[str]:
-    """Lets a frozen unit go on."""
+    """Thaws a frozen unit."""
     return ["systemctl", "--user", "thaw", "--", unit]
 
 
 def systemctl_reset_failed(unit: str) -> list[str]:
-    """Makes the manager forget a unit that failed, so that its name is free again."""
+    """Makes the manager unload a failed unit, so that its name can be used again."""
     return ["systemctl", "--user", "reset-failed", "--", unit]
 
 
 def systemctl_show(unit: str, properties: Sequence[str]) -> list[str]:
-    """Prints the named properties of `unit`, for `parse_properties`."""
+    """Prints these properties of `unit`, for `parse_properties`."""
     return ["systemctl", "--user", "show", f"--property={','.join(properties)}", "--", unit]
 
 
 def parse_properties(text: str) -> dict[str, str]:
-    """`Name=value` lines of `systemctl show`; a value may hold further equals signs."""
+    """The `Name=value` lines of `systemctl show`; a value may contain more equals signs."""
     return {name: value for name, equals, value in (line.partition("=") for line in text.splitlines()) if equals}
 
 
-# what a manager's messages about a unit are of (systemd's sd-messages.h)
-_ENDS = {
+# message ids of the manager's journal entries about the end of a unit (systemd's sd-messages.h)
+_END_MESSAGES = {
     "fe6faa94e7774663a0da52717891d8ef": "out of memory",  # the kernel killed a process of it
     "d989611b15e44c9dbf31e3c81256e4ed": "oomd",  # systemd-oomd killed all of it
-    "d9b373ed55a64feb8242e02dbe79a49c": "",  # it ended with the result that stands in the message
+    "d9b373ed55a64feb8242e02dbe79a49c": "",  # it ended, with the result in the entry
 }
 
 
-def journal_of_end(unit: str, uid: int, boot_id: str | None) -> list[str]:
-    """Prints what the user's manager has written in that boot of why `unit` ended, for `parse_ends`."""
+def journalctl_unit_end(unit: str, uid: int, boot_id: str | None) -> list[str]:
+    """Prints the entries of the user's manager about the end of `unit` in that boot, for `parse_unit_end`."""
     argv = ["journalctl", "--quiet", "--no-pager", "--output=json", "--output-fields=MESSAGE_ID,UNIT_RESULT"]
     argv += [f"USER_UNIT={unit}", f"_UID={uid}"]
     if boot_id:
         argv += [f"_BOOT_ID={boot_id.replace('-', '')}"]
-    return argv + [f"MESSAGE_ID={message}" for message in _ENDS]
+    return argv + [f"MESSAGE_ID={message}" for message in _END_MESSAGES]
 
 
-def parse_ends(text: str) -> set[str]:
-    """Of `journal_of_end`: `out of memory`, `oomd`, and the unit's results, such as `oom-kill`."""
+def parse_unit_end(text: str) -> set[str]:
+    """What `journalctl_unit_end` prints: `out of memory`, `oomd`, and results of the unit, such as `oom-kill`."""
     import json  # noqa: PLC0415
 
     found: set[str] = set()
@@ -202,12 +203,12 @@ def parse_ends(text: str) -> set[str]:
         except ValueError:
             continue
         if isinstance(message, dict):
-            found.add(_ENDS.get(str(message.get("MESSAGE_ID")), "") or str(message.get("UNIT_RESULT")))
+            found.add(_END_MESSAGES.get(str(message.get("MESSAGE_ID")), "") or str(message.get("UNIT_RESULT")))
     return found
 
 
 def journalctl(unit: str, lines: int | None, follow: bool) -> list[str]:
-    """Shows the user journal of `unit`. `--user-unit` also finds lines logged on its behalf by others."""
+    """Shows the journal of the user unit `unit`. `--user-unit` also finds entries that others wrote about the unit."""
     argv = ["journalctl", "--user", f"--user-unit={unit}"]
     if lines is not None:
         argv += [f"--lines={lines}"]

@@ -1,4 +1,4 @@
-"""What this machine can do, and the running of its tools: the only module that calls them."""
+"""Runs this machine's tools, and finds out what it can do. No other module calls systemd's tools."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from gravscope.base.spawn import find_tool
 from gravscope.linux import cgroup, proc
 from gravscope.systemd import commands
 
-# seconds that a manager may take to answer; one under memory pressure is slow, one that is stuck never answers
+# seconds that a manager may take to answer; under memory pressure it is slow, and when it hangs it never answers
 PATIENCE = 30.0
-# seconds, the most that poll(2) waits for at a time; longer grace periods end in a wait of this length
-LONGEST = 2**31 // 1000 - 1.0
+# seconds, the longest time that poll(2) can wait; a longer wait, as for a long grace period, is cut to it
+MAX_WAIT = 2**31 // 1000 - 1.0
 
 
 class Completed(Immutable):
-    """What a tool did: its exit status (127 for one that is not there, 124 for one that took too long), its words."""
+    """The result of a tool: its exit status (127 if it was not found, 124 if it took too long) and its output."""
 
     status: int
     out: str
@@ -29,7 +29,7 @@ class Completed(Immutable):
 
     @property
     def complaint(self) -> str | None:
-        """None when it went well, else why not, in one line."""
+        """None on success, else the reason of the failure in one line."""
         if self.status == 0:
             return None
         lines = [line.strip() for line in self.err.splitlines() if line.strip()]
@@ -37,10 +37,10 @@ class Completed(Immutable):
 
 
 def given_environment() -> dict[str, str]:
-    """Our environment as it was given to us.
+    """Our environment as we were started with it.
 
-    In a C locale Python adds LC_CTYPE=C.UTF-8 for itself and whatever it starts (PEP 538), which is none of a job's
-    business; what was there at the beginning the kernel still knows (proc(5)).
+    In a C locale Python adds LC_CTYPE=C.UTF-8 for itself and its children (PEP 538), which a job should not get. The
+    kernel still has the original environment (/proc/PID/environ, proc(5)).
     """
     found = dict(os.environ)
     given = proc.read_text("/proc/self/environ")
@@ -50,8 +50,8 @@ def given_environment() -> dict[str, str]:
 
 
 def call(argv: Sequence[str], environ: Mapping[str, str], patience: float = PATIENCE) -> Completed:
-    """Runs a tool to its end. Never raises for what the tool does, nor for a tool that is not there."""
-    import subprocess  # noqa: PLC0415 (9 ms, and a launch calls no tool but the launcher)
+    """Runs a tool to its end. Does not raise if the tool fails, takes too long, or does not exist."""
+    import subprocess  # noqa: PLC0415 (takes 9 ms, and most launches do not need it)
 
     try:
         done = subprocess.run(
@@ -61,7 +61,7 @@ def call(argv: Sequence[str], environ: Mapping[str, str], patience: float = PATI
             capture_output=True,
             text=True,
             errors="replace",
-            timeout=min(patience, LONGEST),
+            timeout=min(patience, MAX_WAIT),
             check=False,
         )
     except subprocess.TimeoutExpired:
@@ -72,10 +72,10 @@ def call(argv: Sequence[str], environ: Mapping[str, str], patience: float = PATI
 
 
 def manager_environment(environ: Mapping[str, str], uid: int) -> dict[str, str]:
-    """`environ` with the runtime folder and bus address of our own user manager, derived where they are unset.
+    """`environ` with the runtime folder and bus address of our own user manager, which are derived if they are unset.
 
-    cron, ssh without PAM and sudo leave them unset; su leaves another user's. Raises UnsupportedError saying what is
-    missing where there is no manager to be reached.
+    cron, ssh without PAM and sudo leave them unset; su leaves those of another user. Raises UnsupportedError, which
+    says what is missing, if the manager cannot be reached.
     """
     if find_tool("systemd-run", environ) is None:
         raise UnsupportedError("systemd-run is not installed")
@@ -96,9 +96,9 @@ def manager_environment(environ: Mapping[str, str], uid: int) -> dict[str, str]:
 
 
 def delegated_controllers(environ: Mapping[str, str]) -> set[str] | None:
-    """The cgroup controllers that the user manager may use for its units; None where that cannot be told.
+    """The cgroup controllers that are delegated to the user manager; None if that cannot be found out.
 
-    io and cpuset are not among them by default (user@.service, Delegate=).
+    By default io and cpuset are not among them (user@.service, Delegate=).
     """
     shown = call(commands.systemctl_own_cgroup(), environ)
     root = cgroup.mount_point()
@@ -109,8 +109,11 @@ def delegated_controllers(environ: Mapping[str, str]) -> set[str] | None:
 
 
 def linger_warning(uid: int) -> str | None:
-    """What a user without linger should know before a job is started: logind stops the user's manager, and all its
-    scopes with it, some seconds after the last logout (loginctl(1)). None with linger, and where logind has no part."""
+    """The warning for a user without linger; None with linger, and if logind does not manage the user.
+
+    Without linger logind stops the user's manager, and with it all its scopes, some seconds after the last logout
+    (loginctl(1)).
+    """
     if not os.path.exists(f"/run/systemd/users/{uid}"):  # noqa: PTH110 (hot path)
         return None
     try:
@@ -123,7 +126,7 @@ def linger_warning(uid: int) -> str | None:
 
 
 def _address_is_ours(address: str | None, folder: str, given: str | None) -> bool:
-    """An address that belongs to a runtime folder we had to put aside is put aside with it."""
+    """False if the bus address is unset, or belongs to a runtime folder that is not used because it is not ours."""
     if not address:
         return False
     return folder == given or not (given and given in address)
@@ -144,46 +147,46 @@ def _is_socket(path: str) -> bool:
         return False
 
 
-# how often /proc is gone through for a job of which nothing was found while new processes came into being
-SCANS = 40
-# seconds that the exec of a program may take on a slow machine
-EXEC = 0.2
+# how often /proc is scanned while no process of the job is found and new processes are started
+MAX_SCANS = 40
+# seconds that exec may take on a slow machine
+EXEC_TIME = 0.2
 
 
 def members(invocation_id: str | None) -> list[proc.Stat]:
-    """Processes that carry the job's own random number in the environment they were started with, zombies left out.
+    """Processes that were started with the job's invocation id in their environment, without zombies.
 
-    The last resort to find a job whose supervisor is gone and that has no cgroup. /proc/PID/environ cannot be read of
-    other users' processes. An empty list is certain, or as good: a process that forks for ever and ends slips through
-    one look at /proc, so where anything was forked during a look that found nothing, another one is taken; and so it is
-    for one that is just being exec'd and has no environment yet.
+    This is the last resort to find a job whose supervisor is gone and that has no cgroup. /proc/PID/environ of other
+    users' processes cannot be read. An empty list is as good as certain: a process that forks and ends again and again
+    can escape one scan of /proc, so the scan is repeated if it found nothing and any process was forked during it. It
+    is also repeated for a process that is in exec and has no environment yet.
     """
     if not invocation_id:
         return []
-    roll = Roll(invocation_id)
-    for _ in range(SCANS):
+    scan = ProcessScan(invocation_id)
+    for _ in range(MAX_SCANS):
         last = proc.last_pid()
-        found = list(roll.news())
-        if found or (not roll.unsure and last is not None and proc.last_pid() == last):
+        found = list(scan.new())
+        if found or (not scan.in_exec and last is not None and proc.last_pid() == last):
             return found
-        if roll.unsure:
-            time.sleep(EXEC / SCANS)
+        if scan.in_exec:
+            time.sleep(EXEC_TIME / MAX_SCANS)
     return []
 
 
-class Roll:
-    """The same again and again. No process is looked at twice, so that all but the first look take a millisecond."""
+class ProcessScan:
+    """Finds the same processes in repeated scans. No process is read twice, so later scans take a millisecond."""
 
     def __init__(self, invocation_id: str) -> None:
         self.wanted = f"GRAVSCOPE_INVOCATION_ID={invocation_id}"
         self.seen: set[int] = set()
-        self.unsure: set[int] = set()
+        self.in_exec: set[int] = set()
         """Those that are just being exec'd, and have no environment yet."""
 
-    def news(self) -> Iterator[proc.Stat]:
-        """Those that have come into being since the last time, the newest first."""
+    def new(self) -> Iterator[proc.Stat]:
+        """Processes of the job that were not there at the last call, the newest first."""
         pids = proc.all_pids()
-        before, self.seen, self.unsure = self.seen, set(pids), set()
+        before, self.seen, self.in_exec = self.seen, set(pids), set()
         for pid in pids:
             environ = None if pid in before else proc.read_text(f"/proc/{pid}/environ")
             if environ is None or (environ and self.wanted not in environ.split("\0")):
@@ -194,5 +197,5 @@ class Roll:
             if environ:
                 yield process
             elif process.execing:
-                self.unsure.add(pid)
-        self.seen -= self.unsure
+                self.in_exec.add(pid)
+        self.seen -= self.in_exec

@@ -1,4 +1,4 @@
-"""The errors: their exit statuses are a contract, their text is one line that says what to type next."""
+"""The errors: their exit statuses are a contract, and their text is one line that says what to type next."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def kinds() -> dict[str, type[GravscopeError]]:
 
 
 def test_the_exit_statuses_are_the_contract() -> None:
-    """Each kind of error stands for exactly the exit status that the documents promise, and there is no other kind."""
+    """Each kind of error has the exit status that the documentation promises, and there is no other kind."""
     assert {name: kind.exit_code for name, kind in kinds().items()} == CONTRACT
 
 
 @pytest.mark.parametrize("name", sorted(CONTRACT))
 def test_message_and_hint_make_one_sentence(name: str) -> None:
-    """What happened comes first, then a semicolon and what to do; both can also be had apart."""
+    """What happened comes first, then a semicolon and the hint; both are also attributes."""
     error = kinds()[name]("it broke", "mend it")
     assert (str(error), error.message, error.hint) == ("it broke; mend it", "it broke", "mend it")
     assert isinstance(error, GravscopeError)

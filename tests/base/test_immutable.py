@@ -1,4 +1,4 @@
-"""Values that do not change: as a frozen dataclass of the same fields."""
+"""Immutable values behave like a frozen dataclass with the same fields."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support import REPOSITORY
 
 
 class Mine(Immutable):
-    """Three fields, of which two need not be given."""
+    """Three fields, two of them with defaults."""
 
     first: object
     second: object = None
@@ -25,7 +25,7 @@ class Mine(Immutable):
 
 @dataclasses.dataclass(frozen=True)
 class Theirs:
-    """The same as the standard library makes it."""
+    """The same as a dataclass."""
 
     first: object
     second: object = None
@@ -37,7 +37,7 @@ VALUES = st.one_of(st.integers(0, 3), st.text(max_size=2), st.none(), st.lists(s
 
 
 def made(kind: type, values: list[Any], named: dict[str, Any]) -> Any:  # noqa: ANN401 (either of the two)
-    """One of the two, or TypeError for what makes none."""
+    """A value of `kind`, or TypeError if it cannot be made."""
     try:
         return kind(*values, **named)
     except TypeError:
@@ -46,7 +46,7 @@ def made(kind: type, values: list[Any], named: dict[str, Any]) -> Any:  # noqa: 
 
 @given(st.lists(VALUES, max_size=4), st.dictionaries(FIELDS, VALUES), st.lists(VALUES, max_size=3))
 def test_as_a_frozen_dataclass(values: list[Any], named: dict[str, Any], other: list[Any]) -> None:
-    """Made of the same, it has the same fields, text, equality and hash, or is refused as well."""
+    """With the same arguments both have the same fields, text, equality and hash, or both raise TypeError."""
     mine, theirs = made(Mine, values, named), made(Theirs, values, named)
     if theirs is TypeError:
         assert mine is TypeError
@@ -66,7 +66,7 @@ def test_as_a_frozen_dataclass(values: list[Any], named: dict[str, Any], other: 
 
 
 def test_it_does_not_change() -> None:
-    """Setting a field is refused; with other values it is another one."""
+    """Setting a field raises AttributeError; `replaced` makes a new value."""
     mine = Mine(1, second=2)
     with pytest.raises(AttributeError, match=r"Mine\.first does not change"):
         mine.first = 3  # type: ignore[misc]
@@ -81,7 +81,7 @@ def test_it_does_not_change() -> None:
 
 
 def test_a_class_below_has_the_fields_above_first() -> None:
-    """As dataclasses have them."""
+    """The order of fields is that of dataclasses."""
 
     class Below(Mine):
         fourth: int = 4
@@ -91,7 +91,7 @@ def test_a_class_below_has_the_fields_above_first() -> None:
 
 
 def test_it_is_checked_when_it_is_whole() -> None:
-    """`__post_init__` sees every field, and refuses what cannot be."""
+    """`__post_init__` sees every field, and can refuse invalid values."""
 
     class Even(Immutable):
         number: int
@@ -106,7 +106,7 @@ def test_it_is_checked_when_it_is_whole() -> None:
 
 
 def test_it_costs_nothing_to_load() -> None:
-    """That is all it is there for: neither dataclasses nor typing comes along."""
+    """It loads neither dataclasses nor typing, which is its only purpose."""
     code = (
         "import sys; import gravscope.base.immutable; print(*{'dataclasses', 'typing', 'inspect'} & set(sys.modules))"
     )

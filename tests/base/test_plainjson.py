@@ -1,4 +1,4 @@
-"""The supervisor's own JSON says what the standard library's says."""
+"""The supervisor's JSON functions agree with the standard library's."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ VALUES = st.recursive(
 
 @given(VALUES)
 def test_what_is_written_can_be_read(value: object) -> None:
-    """Whatever JSON can hold is written so that the standard library reads it back, and so do we."""
+    """Whatever JSON can hold is written so that both the standard library and we can read it."""
     text = plainjson.dumps(value)
     assert json.loads(text) == value
     assert plainjson.loads(text) == value
@@ -28,19 +28,19 @@ def test_what_is_written_can_be_read(value: object) -> None:
 
 @given(VALUES)
 def test_what_others_wrote_can_be_read(value: object) -> None:
-    """What the standard library writes is read as it reads it."""
+    """What the standard library writes is read with the same result."""
     assert plainjson.loads(json.dumps(value)) == value
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"a": }', '"cut'])
 def test_torn_texts(text: str) -> None:
-    """A torn text is ValueError or StopIteration, never a value."""
+    """A truncated text raises ValueError or StopIteration, and never gives a value."""
     with pytest.raises((ValueError, StopIteration)):
         plainjson.loads(text)
 
 
 def test_what_json_cannot_hold() -> None:
-    """Bytes and sets are refused rather than written as something else."""
+    """Bytes and sets are refused, not written as another type."""
     for value in (b"x", {1, 2}):
         with pytest.raises(TypeError):
             plainjson.dumps(value)

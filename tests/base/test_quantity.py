@@ -1,4 +1,4 @@
-"""Sizes, durations and percentages: what is understood, what is refused, and how wide what is shown may be."""
+"""Sizes, durations and percentages: what is accepted, what is refused, and how many characters are shown."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from gravscope.base.quantity import (
 GIB = 2**30
 LARGEST = 2**64 - 2
 UNITS = ["", "K", "M", "G", "T", "P", "E"]
-# text that looks enough like a quantity to get deep into a parser
+# text that is similar to a quantity, so that much of the parser runs
 ALIKE = st.text(st.sampled_from("0123456789.%KMGTPEBsmhdw infty-+e²٣\0"), max_size=12)
 PARSERS = (parse_duration, parse_percent, parse_tasks, parse_weight)
 GARBAGE = st.one_of(st.text(max_size=30), ALIKE, st.integers(300, 6000).map(lambda count: "9" * count))
@@ -60,7 +60,7 @@ GARBAGE = st.one_of(st.text(max_size=30), ALIKE, st.integers(300, 6000).map(lamb
     ],
 )
 def test_sizes_are_systemds(text: str, bytes_: int | str) -> None:
-    """Base 1024, percent of the machine's memory, infinity; whole numbers stay exact where a float would not."""
+    """Base 1024, percent of the machine's memory, infinity; whole numbers are exact where a float would not be."""
     assert parse_size(text, 16 * GIB) == bytes_
 
 
@@ -74,7 +74,7 @@ def test_sizes_are_systemds(text: str, bytes_: int | str) -> None:
     ],
 )  # fmt: skip
 def test_what_is_no_size_is_refused_by_its_option(text: str) -> None:
-    """Anything else, and more than 64 bits hold, is one UsageError that names the option."""
+    """Anything else, and a size beyond 64 bits, raises a UsageError that names the option."""
     with pytest.raises(UsageError, match=r"^--mem-max: "):
         parse_size(text, 16 * GIB, "--mem-max")
 
@@ -113,13 +113,13 @@ def test_which_size_was_meant_is_said(typed: str, said: str) -> None:
 @example(2**53 + 1)
 @example(LARGEST)
 def test_any_number_of_bytes_is_itself(size: int) -> None:
-    """A size written in bytes is that number, to the last bit."""
+    """A size written in bytes gives exactly that number."""
     assert parse_size(str(size), 1) == size
 
 
 @given(st.integers(0, 2**64), st.sampled_from(UNITS))
 def test_a_unit_multiplies_exactly(count: int, unit: str) -> None:
-    """A whole number with a unit is exactly so many bytes, or more than 64 bits and refused."""
+    """A whole number with a unit is multiplied exactly, or refused if it exceeds 64 bits."""
     size = count * 1024 ** UNITS.index(unit)
     if size > LARGEST:
         with pytest.raises(UsageError):
@@ -135,7 +135,7 @@ def test_a_unit_multiplies_exactly(count: int, unit: str) -> None:
 @example(int(9.95 * 2**20))
 @example(LARGEST)
 def test_a_shown_size_is_short_and_means_nearly_the_same(size: int) -> None:
-    """Any size takes at most five characters, can be typed again, and is then less than a twentieth off."""
+    """Any size takes at most five characters, and when it is parsed again the error is less than a twentieth."""
     shown = format_size(size)
     assert len(shown) <= 5
     again = Fraction(shown[:-1]) * 1024 ** "BKMGTPE".index(shown[-1])
@@ -146,7 +146,7 @@ def test_a_shown_size_is_short_and_means_nearly_the_same(size: int) -> None:
 
 @given(st.integers(1, 999), st.sampled_from(UNITS[1:6]))
 def test_what_was_typed_is_what_is_shown(count: int, unit: str) -> None:
-    """A whole number of a unit comes back as it was typed: 6G is 6G."""
+    """A whole number of a unit is shown as it was typed: 6G is 6G."""
     size = parse_size(f"{count}{unit}", 1)
     assert format_size(size) == f"{count}{unit}"
     assert parse_size(format_size(size), 1) == size
@@ -158,7 +158,7 @@ def test_what_was_typed_is_what_is_shown(count: int, unit: str) -> None:
      (999 * 2**20, "999M"), (1000 * 2**20, "1.0G"), (3 * 2**29, "1.5G"), (LARGEST, "16E")],
 )  # fmt: skip
 def test_shown_sizes(size: int | None, shown: str) -> None:
-    """The usual cases and the edges between units, in full."""
+    """The usual cases, and the values around the change from one unit to the next."""
     assert format_size(size) == shown
 
 
@@ -180,7 +180,7 @@ def test_durations_are_systemds(text: str, seconds: float | None) -> None:
      "nan", "inf", "1000000000001", "300000000w", "10M", "1 M", "1h 10M"],
 )  # fmt: skip
 def test_what_is_no_duration_is_refused_by_its_option(text: str) -> None:
-    """Anything else, and what is too much for a number, is one UsageError that names the option."""
+    """Anything else, and a number that is too large, raises a UsageError that names the option."""
     with pytest.raises(UsageError, match=r"^--timeout: "):
         parse_duration(text, "--timeout")
 
@@ -194,26 +194,26 @@ def test_percentages(text: str, percent: float) -> None:
 @pytest.mark.parametrize("text", ["", "%", "150", "0%", "-5%", "1e2%", "0.0%", "9" * 400 + "%", "5 %", "٣%", "0.009%",
                                   "21000001%", "nan%"])  # fmt: skip
 def test_what_is_no_percentage_is_refused_by_its_option(text: str) -> None:
-    """Nothing at all, no percent sign, zero and endless ones are one UsageError that names the option."""
+    """Empty text, no percent sign, zero and infinity raise a UsageError that names the option."""
     with pytest.raises(UsageError, match=r"^--cpu-quota: "):
         parse_percent(text, "--cpu-quota")
 
 
 @pytest.mark.parametrize(("text", "tasks"), [("2", 2), ("512", 512), ("9" * 18, 10**18 - 1), ("infinity", "infinity")])
 def test_tasks(text: str, tasks: object) -> None:
-    """A whole number from 2 on, for the job's own process is one, or none at all."""
+    """A whole number, at least 2 because the job's own process counts as one; or infinity."""
     assert parse_tasks(text) == tasks
 
 
 @pytest.mark.parametrize("text", ["", "0", "1", "-2", "2.0", "1e3", "6G", "٣", "9" * 19, "inf"])
 def test_what_is_no_number_of_tasks(text: str) -> None:
-    """It is refused with the option's name."""
+    """Anything else raises a UsageError that names the option."""
     with pytest.raises(UsageError, match=r"--tasks-max: .* is not a number of tasks"):
         parse_tasks(text, "--tasks-max")
 
 
 def test_weights() -> None:
-    """As systemd has them: 1 to 10000, and nothing else."""
+    """As in systemd: 1 to 10000, and nothing else."""
     assert [parse_weight(text) for text in ("1", "100", "10000")] == [1, 100, 10000]
     for text in ("", "0", "-1", "10001", "1.5", "idle", "٣"):
         with pytest.raises(UsageError, match=r"--cpu-weight: .* is not a weight"):
@@ -221,7 +221,7 @@ def test_weights() -> None:
 
 
 def test_the_memory_of_this_machine() -> None:
-    """In bytes, as /proc/meminfo has it."""
+    """In bytes, the same as in /proc/meminfo."""
     words = Path("/proc/meminfo").read_text().split()
     assert total_memory() == int(words[words.index("MemTotal:") + 1]) * 1024
 
@@ -231,7 +231,7 @@ def test_the_memory_of_this_machine() -> None:
 @example("9" * 400 + ".0")
 @example("9" * 400 + "%")
 def test_garbage_raises_nothing_but_a_usage_error(text: str) -> None:
-    """Whatever is typed, each parser gives a finite number of the promised range or a UsageError."""
+    """Whatever is typed, each parser gives a finite number in the promised range or raises UsageError."""
     for parse in (lambda: parse_size(text, 16 * GIB), *(lambda each=each: each(text) for each in PARSERS)):
         try:
             value = parse()
@@ -248,7 +248,7 @@ def test_garbage_raises_nothing_but_a_usage_error(text: str) -> None:
      (12 * 86400 + 4 * 3600, "12d04h"), (100 * 86400 - 1, "99d23h"), (100 * 86400, "100d"), (4e9, "46296d")],
 )  # fmt: skip
 def test_shown_durations(seconds: float | None, shown: str) -> None:
-    """The two largest units, at each edge between them; never 60 of a unit; a clock set back shows as nothing."""
+    """The two largest units, around each change of units; never 60 of a unit; a negative time is shown as zero."""
     assert format_duration(seconds) == shown
 
 
@@ -257,7 +257,7 @@ def test_shown_durations(seconds: float | None, shown: str) -> None:
 @example(3599.5)
 @example(100 * 86400.0)
 def test_a_shown_duration_is_short_and_can_be_typed_again(seconds: float) -> None:
-    """At most six characters for anything under 250 years, and never off by more than the smaller unit shown."""
+    """At most six characters for anything under 250 years, and the error is at most the smaller unit shown."""
     shown = format_duration(seconds)
     assert len(shown) <= 6
     again = parse_duration(shown)

@@ -1,4 +1,4 @@
-"""Trap 48: what looks like a secret is never shown, whatever way it was handed over."""
+"""Trap 48: what looks like a secret is never shown, whichever way it was passed."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from gravscope.actions.launch.dry_run import dry_run
 from gravscope.actions.launch.spec import Typed, default_name, make_spec
 from gravscope.actions.look.status import Standing
 from gravscope.base.errors import StoreError, UsageError
-from gravscope.base.redact import HIDDEN, hide_in_command, hide_in_record, hide_in_text, hide_in_word, hide_secrets
+from gravscope.base.redact import HIDDEN, redact_command, redact_environment, redact_text, redact_word
 from gravscope.cli import complain, note
 from gravscope.cli.show import in_words
 from gravscope.cli.status import as_json, table
 from gravscope.records.model import JobRecord
+from gravscope.records.redacted import redacted
 from gravscope.settings.project import Project
 
 SHELL: dict[str, Any] = {"shell": True}
@@ -42,30 +43,30 @@ OPEN = [
 
 @pytest.mark.parametrize("name", SECRET)
 def test_the_value_of_a_secret_looking_name_is_hidden(name: str) -> None:
-    """In capitals or not; the name itself is shown, so that one can see that it is set."""
-    assert hide_secrets({name: "s3cr3t"}) == {name: HIDDEN}
+    """In upper or lower case; the name itself is shown, so that a reader sees that it is set."""
+    assert redact_environment({name: "s3cr3t"}) == {name: HIDDEN}
 
 
 @pytest.mark.parametrize("name", OPEN)
 def test_other_values_are_shown(name: str) -> None:
-    """What only sounds a little like a secret stays as it is."""
-    assert hide_secrets({name: "x"}) == {name: "x"}
+    """A name that only resembles that of a secret does not hide its value."""
+    assert redact_environment({name: "x"}) == {name: "x"}
 
 
 @given(st.dictionaries(st.text(max_size=12), st.text(max_size=12)), st.sampled_from(SECRET), st.text(max_size=3))
 def test_no_name_is_lost_and_nothing_is_changed_in_place(others: dict[str, str], name: str, around: str) -> None:
-    """A copy with every name, in order, however many there are; what was given stays as it was."""
+    """The result is a copy with every name in the same order; the argument is not changed."""
     given_ = {**others, name: "s3cr3t" + around}
     before = dict(given_)
-    found = hide_secrets(given_)
+    found = redact_environment(given_)
     assert list(found) == list(before)
     assert found[name] == HIDDEN
     assert given_ == before
 
 
 def test_nothing_given_nothing_hidden() -> None:
-    """No variables are none."""
-    assert hide_secrets({}) == {}
+    """Without variables the result is empty."""
+    assert redact_environment({}) == {}
 
 
 @pytest.mark.parametrize(
@@ -75,7 +76,7 @@ def test_nothing_given_nothing_hidden() -> None:
         ("mysql --password=hush -h db", "mysql --password=*** -h db"),
         ("train --token hush --lr 3", "train --token *** --lr 3"),
         ("train --token --secret hush", "train --token --secret ***"),
-        ("mysql --password -h db", "mysql --password *** db"),  # in doubt it is hidden
+        ("mysql --password -h db", "mysql --password *** db"),  # in doubt the value is hidden
         ("java -Ddb.password=hush -jar x.jar", "java -Ddb.password=*** -jar x.jar"),
         ("env API_KEY=hush LR=3 x", "env API_KEY=*** LR=3 x"),
         ("docker run --env=API_KEY=hush img", "docker run --env=API_KEY=*** img"),
@@ -97,7 +98,7 @@ def test_nothing_given_nothing_hidden() -> None:
         ("x 'Bearer hush' y", "x 'Bearer ***' y"),
         ("curl -H 'Proxy-Authorization: Basic aHVzaA==' h", "curl -H 'Proxy-Authorization: ***' h"),
         ("""curl -d '{"a": 1, "password": "hush it"}' h""", """curl -d '{"a": 1, "password": ***' h"""),
-        # tokens that say what they are
+        # tokens of well-known formats
         ("x ghp_0123456789abcdef0123456789abcdef0123", "x ***"),
         ("x glpat-0123456789abcdef0123 xoxb-1234567890-abc", "x *** ***"),
         ("x eyJhbGciOiJIUzI1.eyJzdWIiOiIxMjM0.SflKxwRJSM", "x ***"),
@@ -114,7 +115,7 @@ def test_nothing_given_nothing_hidden() -> None:
         ("""bash -c 'curl -H "Authorization: Bearer hush" h'""", """bash -c 'curl -H "Authorization: ***" h'"""),
         ("bash -c 'TOKEN=$(cat hush) x'", "bash -c 'TOKEN=*** x'"),
         ("python -c 'f(password = \"hush\", n=3)'", "python -c 'f(password = *** n=3)'"),
-        ("ssh h 'TOKEN=hush x'", "ssh h 'TOKEN=***'"),  # not known to be a program: all of it is hidden
+        ("ssh h 'TOKEN=hush x'", "ssh h 'TOKEN=***'"),  # not recognised as a program, so all of it is hidden
         # nothing to hide
         ("python fit.py --lr 3 --max-tokens 100 --tokenizer bert", None),
         ("train --token-file /run/token --no-password db --ask-password x", None),
@@ -122,18 +123,18 @@ def test_nothing_given_nothing_hidden() -> None:
         ("pip install git+https://github.com/a/b@v1.0 https://medium.com/@bob/x", None),
         ("psql postgres://bob@db/x -U bob", None),
         ("sort --key 2 --sort-key a a=b KEY=1", None),
-        ("mysql -phush", None),  # which cannot be told
+        ("mysql -phush", None),  # not recognised as a secret
     ],
 )  # fmt: skip
 def test_commands(typed: str, shown: str | None) -> None:
-    """Words as a user types them: the secret alone gives way, and what surrounds it stays."""
-    assert hide_in_command(shlex.split(typed)) == shlex.split(shown or typed)
+    """Words as a user types them: only the secret is replaced, and the text around it stays."""
+    assert redact_command(shlex.split(typed)) == shlex.split(shown or typed)
 
 
 def test_a_shell_string() -> None:
     """With --shell the first word is a program, and the others are its arguments."""
     words = ["TOKEN=hush x --lr 3 $1", "sh", "--password=hush"]
-    assert hide_in_command(words, **SHELL) == ["TOKEN=*** x --lr 3 $1", "sh", "--password=***"]
+    assert redact_command(words, **SHELL) == ["TOKEN=*** x --lr 3 $1", "sh", "--password=***"]
 
 
 @pytest.mark.parametrize(
@@ -146,11 +147,11 @@ def test_a_shell_string() -> None:
     ],
 )
 def test_messages_stay_readable(message: str) -> None:
-    """A colon after what sounds like a secret is most often the end of a job's or a file's name."""
-    assert hide_in_text(message) == message
+    """A colon after a word like `token` mostly ends the name of a job or a file, so what follows is shown."""
+    assert redact_text(message) == message
 
 
-# whatever the secret is: its ends are telling, so that a part of it is found as well
+# any secret with a recognisable beginning and end, so that a part of it is found in output as well
 
 LEFT, RIGHT = "Qx7", "zW9"
 ANY = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=12)
@@ -158,7 +159,7 @@ PLAIN = st.text("abcXYZ019._~+/=-", max_size=12)
 
 
 def telling(texts: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
-    """Secrets of which neither end is found in anything else."""
+    """Secrets whose beginning and end do not occur in anything else."""
     return texts.map(lambda text: LEFT + text + RIGHT)
 
 
@@ -183,7 +184,7 @@ VARIABLES: list[Callable[[str], tuple[str, str]]] = [
     lambda secret: ("EXTRA", f"host=h password={secret}"),
     lambda secret: ("CURL_OPTS", f"Authorization: Bearer {secret}"),
 ]
-# what stands among other text has to end somewhere
+# secrets within other text, which therefore contain no character that ends a value
 AMONG: list[Callable[[str], str]] = [
     lambda secret: f"curl -H 'Authorization: Bearer {secret}' https://h/ && y",
     lambda secret: f"psql 'postgres://bob:{secret}@host/db' -c x",
@@ -193,7 +194,7 @@ AMONG: list[Callable[[str], str]] = [
 
 
 def shown_of(record: JobRecord, capsys: pytest.CaptureFixture[str]) -> str:
-    """Everything that is ever printed of a record, and of messages that quote it."""
+    """Everything that is ever printed from a record, and messages that quote it."""
     found = Standing(record)
     texts = [in_words(found), json.dumps(as_json(found)), table([found], 200), str(record.id)]
     quoting = " ".join(record.cmd)
@@ -206,7 +207,7 @@ def shown_of(record: JobRecord, capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def record_of(command: list[str], shell: bool = False, **fields: Any) -> JobRecord:  # noqa: ANN401 (any field)
-    """A record of `command` with the name that it gets."""
+    """A record of `command` with the name that the job gets."""
     name = default_name(command, shell=shell)
     return JobRecord(
         id=f"{name}_20260101_120000", name=name, state="failed", cmd=command, shell=shell, cwd="/", log_file="/l",
@@ -215,7 +216,7 @@ def record_of(command: list[str], shell: bool = False, **fields: Any) -> JobReco
 
 
 def fixture_once(test: Callable[..., None]) -> Callable[..., None]:
-    """Hypothesis runs all examples of a test with the same captured output, which each example reads anew."""
+    """Hypothesis runs all examples of a test with the same captured output; each example reads only its own part."""
     from hypothesis import HealthCheck, settings  # noqa: PLC0415
 
     return settings(suppress_health_check=[HealthCheck.function_scoped_fixture])(test)
@@ -229,7 +230,7 @@ def fixture_once(test: Callable[..., None]) -> Callable[..., None]:
 def test_no_word_is_ever_shown(
     capsys: pytest.CaptureFixture[str], secret: str, handed: Callable[[str], list[str]], first: bool
 ) -> None:
-    """Not by show, status, --json, --dry-run or a message, nor in the job's name, wherever it stands in the command."""
+    """Not by show, status, --json, --dry-run or a message, nor in the job's name, wherever it is in the command."""
     command = handed(secret) if first else ["python", "-u", "fit.py", *handed(secret)]
     shown = shown_of(record_of(command, reason=f"x {handed('').pop()}"), capsys)
     shown += dry_run(make_spec(Typed(command=command, launcher="session")), PROJECT, ENVIRON).line
@@ -242,7 +243,7 @@ def test_no_word_is_ever_shown(
 def test_no_variable_is_ever_shown(
     capsys: pytest.CaptureFixture[str], secret: str, handed: Callable[[str], tuple[str, str]]
 ) -> None:
-    """The same for what -e hands over; and a -e or an env-file that is wrong is told without its value."""
+    """The same for variables that -e sets; the message for an invalid -e or env-file does not contain the value."""
     name, value = handed(secret)
     spec = make_spec(Typed(command=["x"], env=[f"{name}={value}"], launcher="session"))
     shown = shown_of(record_of(["x"], env=spec.env), capsys) + dry_run(spec, PROJECT, ENVIRON).line
@@ -270,7 +271,7 @@ def test_no_part_of_a_shell_string_is_ever_shown(
 
 @pytest.mark.parametrize("wrong", ["c2Vj+mV0LXNlY3/ldC1zZWNyZXQtc2Vj==", "s3cr3t-s3cr3t", "s3cr3t s3cr3t"])
 def test_a_value_without_its_name_is_not_told(tmp_path: Path, wrong: str) -> None:
-    """`-e $TOKEN`, where `-e TOKEN=$TOKEN` was meant: the message does not say the token."""
+    """`-e $TOKEN`, where `-e TOKEN=$TOKEN` was meant: the message does not contain the token."""
     file = tmp_path / "env"
     file.write_text(f"A=1\n{shlex.quote(wrong)}\n")
     for typed in (Typed(command=["x"], env=[wrong]), Typed(command=["x"], env_file=str(file))):
@@ -283,9 +284,9 @@ ENVIRON = {"PATH": "/usr/bin:/bin"}
 
 
 def test_the_record_itself_is_not_changed() -> None:
-    """Hiding makes a copy."""
+    """Redaction makes a copy."""
     record = record_of(["x", "--token", "hush"], env={"TOKEN": "hush"}, warnings=["TOKEN=hush"])
-    hidden = hide_in_record(record)
+    hidden = redacted(record)
     assert (hidden.cmd, hidden.env, hidden.warnings) == (["x", "--token", "***"], {"TOKEN": "***"}, ["TOKEN=***"])
     assert (record.cmd, record.env, record.warnings) == (["x", "--token", "hush"], {"TOKEN": "hush"}, ["TOKEN=hush"])
 
@@ -312,8 +313,8 @@ def test_the_record_itself_is_not_changed() -> None:
     ],
 )
 def test_long_words_take_no_longer_than_their_length(piece: str) -> None:
-    """Whatever nearly looks like a secret: a word as long as the kernel takes them is a moment, and not minutes."""
+    """For text similar to a secret, a word of the kernel's maximum length takes a moment and not minutes."""
     text = "x://@ " + piece * (131_000 // len(piece)) + "="
-    hide_in_text(text)
-    hide_in_word(text)
-    hide_secrets({text: "x"})
+    redact_text(text)
+    redact_word(text)
+    redact_environment({text: "x"})

@@ -1,4 +1,4 @@
-"""Times as text, which are written without `datetime`: a few hundred KB of memory for as long as a job runs."""
+"""Times as text. They are made without `datetime`, which would take a few hundred KB as long as a job runs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ZONES = ["UTC0", BERLIN, "JST-9", "NST3:30NDT,M3.2.0,M11.1.0", "ODD1:02:03", "OD
 
 @contextmanager
 def zone(name: str) -> Iterator[None]:
-    """This process in another time zone."""
+    """Sets the time zone of this process."""
     before = os.environ.get("TZ")
     os.environ["TZ"] = name
     time.tzset()
@@ -39,7 +39,7 @@ def zone(name: str) -> Iterator[None]:
 @example(BERLIN, 1792890000_000)
 @example(BERLIN, 1792893600_001)
 def test_a_time_is_read_as_the_same_moment(name: str, milliseconds: int) -> None:
-    """In any zone, also in the hour that is repeated, and with offsets of odd seconds."""
+    """It is parsed to the same moment in any zone, also in the repeated hour, and with offsets that have seconds."""
     with zone(name):
         text = timestamp(milliseconds / 1000)
         expected = datetime.fromtimestamp(milliseconds / 1000).astimezone()
@@ -53,6 +53,6 @@ def test_a_time_is_read_as_the_same_moment(name: str, milliseconds: int) -> None
     [(1792888200.0, "2026-10-25T02:30:00.000+02:00"), (1792891800.5, "2026-10-25T02:30:00.500+01:00")],
 )
 def test_the_repeated_hour_is_told_by_its_offset(seconds: float, text: str) -> None:
-    """Half past two, twice."""
+    """2:30 occurs twice when the clock is set back, with two different offsets."""
     with zone(BERLIN):
         assert timestamp(seconds) == text

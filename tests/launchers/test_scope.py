@@ -1,4 +1,4 @@
-"""Jobs in real scopes of a real user manager: launched, limited, cancelled, and nothing left behind."""
+"""Jobs in real scopes of a real user manager: launched, limited, cancelled, with nothing left behind."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ DEAF = "trap '' TERM; echo ready; while :; do sleep 0.1; done"
 
 
 def unit_is_gone(managed: ManagedGravscope, unit: str) -> bool:
-    """True when the manager no longer knows the unit."""
+    """True if the manager no longer has the unit."""
     return "LoadState=not-found" in managed.systemctl("show", unit, "-p", "LoadState").stdout
 
 
 def test_a_job_is_a_scope_in_our_slice(managed: ManagedGravscope) -> None:
-    """`run` makes gravscope-ID.scope in gravscope.slice, active, with unit and pgid in the record; cancel takes one
-    rung, and no process is left, also not one that called setsid."""
+    """`run` makes gravscope-ID.scope in gravscope.slice, active, with unit and pgid in the record; cancel needs one
+    step, and no process is left, not even one that called setsid."""
     job = managed.start("-n", "a", "--mem-high", "6G", "--", "bash", "-c", RUNAWAYS)
     record = managed.record(job)
     assert re.fullmatch(r"gravscope-a_\d{8}_\d{6}\.scope", record["unit"])
@@ -44,7 +44,7 @@ def test_a_job_is_a_scope_in_our_slice(managed: ManagedGravscope) -> None:
 
 
 def test_auto_takes_the_scope(managed: ManagedGravscope) -> None:
-    """Where a manager answers, `auto` takes a scope, without a word about it."""
+    """If a manager can be reached, `auto` uses a scope and prints nothing about it."""
     done = managed("run", "-n", "auto", "--", "true")
     assert (done.returncode, done.stderr) == (0, "")
     assert managed.ended(done.stdout.strip())["launcher"] == "scope"
@@ -58,7 +58,7 @@ def test_found_without_its_variables(managed: ManagedGravscope) -> None:
 
 
 def test_a_command_that_ends_at_once(managed: ManagedGravscope) -> None:
-    """Neither a stuck nor a failed unit stays behind, and the exit status is recorded."""
+    """No unit is left, neither active nor failed, and the exit status is recorded."""
     job = managed.start("-n", "quick", "--", "bash", "-c", "exit 3")
     record = managed.ended(job)
     assert (record["state"], record["exit_code"]) == ("failed", 3)
@@ -66,7 +66,7 @@ def test_a_command_that_ends_at_once(managed: ManagedGravscope) -> None:
 
 
 def test_never_started_leaves_no_unit(managed: ManagedGravscope) -> None:
-    """A command that is not there is exit status 2, and its scope is gone again."""
+    """A command that does not exist gives exit status 2, and its scope is removed."""
     assert managed("run", "-n", "none", "--launcher", "scope", "--", "/no/such/command").returncode == 2
     (record,) = managed.records()
     assert record["state"] == "never-started"
@@ -74,7 +74,7 @@ def test_never_started_leaves_no_unit(managed: ManagedGravscope) -> None:
 
 
 def failing_systemctl(managed: ManagedGravscope) -> dict[str, str]:
-    """An environment in which `systemctl` fails, by a stub first on PATH."""
+    """An environment in which `systemctl` fails, because a stub comes first in PATH."""
     folder = managed.manager.new_folder("stub")
     stub = Path(folder) / "systemctl"
     stub.write_text("#!/bin/sh\necho 'Failed to connect to bus: stubbed' >&2\nexit 1\n")
@@ -83,7 +83,7 @@ def failing_systemctl(managed: ManagedGravscope) -> dict[str, str]:
 
 
 def test_cancel_without_systemctl(managed: ManagedGravscope) -> None:
-    """Where systemctl fails, the same cancel ends on SIGTERM to the process group, both steps recorded in order."""
+    """If systemctl fails, cancel goes on to SIGTERM to the process group; both steps are recorded in order."""
     job = managed.start("-n", "stubbed", "--", "sleep", "1000")
     assert managed("cancel", job, env=failing_systemctl(managed)).returncode == 0
     record = managed.record(job)
@@ -93,7 +93,7 @@ def test_cancel_without_systemctl(managed: ManagedGravscope) -> None:
 
 
 def test_cancel_of_a_deaf_job_without_systemctl(managed: ManagedGravscope) -> None:
-    """A job that ignores SIGTERM then ends on SIGKILL after the grace period, three steps recorded in order."""
+    """A job that ignores SIGTERM then gets SIGKILL after the grace period; three steps are recorded in order."""
     job = managed.start("-n", "deaf", "--grace", "0.3s", "--", "bash", "-c", DEAF)
     assert managed("wait", job, "--ready", "ready").returncode == 0
     assert managed("cancel", job, env=failing_systemctl(managed)).returncode == 0
@@ -104,7 +104,7 @@ def test_cancel_of_a_deaf_job_without_systemctl(managed: ManagedGravscope) -> No
 
 
 def test_systemctl_stop_of_a_deaf_job(managed: ManagedGravscope) -> None:
-    """The stop job itself ends a job that ignores SIGTERM: the supervisor kills it in time and writes the record."""
+    """The stop job is enough for a job that ignores SIGTERM: the supervisor kills it in time and writes the record."""
     job = managed.start("-n", "deaf", "--grace", "0.3s", "--", "bash", "-c", DEAF)
     assert managed("wait", job, "--ready", "ready").returncode == 0
     assert managed("cancel", job).returncode == 0
@@ -114,7 +114,7 @@ def test_systemctl_stop_of_a_deaf_job(managed: ManagedGravscope) -> None:
 
 
 def test_stopped_behind_our_back(managed: ManagedGravscope) -> None:
-    """`systemctl --user stop` by hand ends the job; only our own cancel would have made it `cancelled`."""
+    """`systemctl --user stop` by hand ends the job, but not as `cancelled`, which needs gravscope's own cancel."""
     job = managed.start("-n", "stopped", "--", "sleep", "1000")
     unit = managed.record(job)["unit"]
     assert managed.systemctl("stop", unit).returncode == 0
@@ -124,7 +124,7 @@ def test_stopped_behind_our_back(managed: ManagedGravscope) -> None:
 
 
 def test_limits_that_the_kernel_does_not_hold_are_watched(managed: ManagedGravscope) -> None:
-    """What was asked of systemd is read back from the cgroup: where no memory controller is, the watch holds it."""
+    """Limits given to systemd are read back from the cgroup: without a memory controller the watch enforces them."""
     script = "x = b'x' * (200 << 20); print('full', flush=True); import time; time.sleep(1000)"
     done = managed("run", "-n", "hog", "--mem-max", "64M", "--", "python3", "-c", script)
     job = done.stdout.strip()
@@ -139,7 +139,7 @@ def test_limits_that_the_kernel_does_not_hold_are_watched(managed: ManagedGravsc
 
 
 def test_a_unit_of_that_name_is_there_already(managed: ManagedGravscope) -> None:
-    """A refused unit is one line and a never-started record, not a silent job without limits."""
+    """If the unit is refused, one line says so and the record is never-started; no job runs without its limits."""
     managed.manager.run(["systemd-run", "--user", "--slice=x", "--unit=blocker.service", "sleep", "1000"])
     try:
         done = managed("run", "-n", "x", "--", "true", env=refusing_systemd_run(managed))
@@ -162,8 +162,8 @@ TWINS = {
 def test_a_unit_of_another_folders_job(
     managed: ManagedGravscope, twin: tuple[dict[str, object], dict[str, object], str]
 ) -> None:
-    """A record may name a unit that another job of the same name and second has, or has had since: neither looking at
-    that record nor cancelling it touches the other job."""
+    """A record may name a unit that now belongs to another job of the same name and second: neither status nor cancel
+    of that record changes anything of the other job."""
     known, standing, state = twin
     job = managed.start("-n", "x", "--", "sleep", "1000")
     record = managed.record(job)
@@ -181,7 +181,7 @@ def test_a_unit_of_another_folders_job(
 
 
 def refusing_systemd_run(managed: ManagedGravscope) -> dict[str, str]:
-    """An environment in which `systemd-run` asks the real one for a unit name that is taken."""
+    """An environment in which `systemd-run` calls the real one with a unit name that is already in use."""
     folder = managed.manager.new_folder("stub")
     stub = Path(folder) / "systemd-run"
     stub.write_text("#!/bin/sh\nexec /usr/bin/systemd-run --user --unit=blocker.service true\n")
@@ -190,7 +190,7 @@ def refusing_systemd_run(managed: ManagedGravscope) -> dict[str, str]:
 
 
 def test_a_controller_that_is_not_delegated(managed: ManagedGravscope) -> None:
-    """A limit that systemd would take and the kernel never hold is refused in one line, before anything exists."""
+    """A limit that systemd would accept and the kernel could not enforce is refused in one line, before any record."""
     there = (managed.manager.cgroup_root / "cgroup.controllers").read_text().split()
     for words, controller in (
         (("--io-weight", "50"), "io"),

@@ -1,4 +1,4 @@
-"""The parsers of cgroup files, on trees that were pasted into folders, and on pasted mount tables."""
+"""The parsers of cgroup files, on ordinary folders and mount tables with pasted contents."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SCOPE = "/user.slice/user-1000.slice/user@1000.service/gravscope.slice/gravscope
 
 
 def paste(root: Path, files: Mapping[str, str]) -> None:
-    """Makes a cgroup tree of `path/file: text`."""
+    """Makes folders and files like a cgroup tree, from `path/file: text`."""
     for name, text in files.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -41,7 +41,7 @@ def paste(root: Path, files: Mapping[str, str]) -> None:
 
 
 def pretend(monkeypatch: pytest.MonkeyPatch, files: Mapping[str, str]) -> None:
-    """Lets /proc hold `files` and nothing else."""
+    """Makes /proc appear to contain only `files`."""
     monkeypatch.setattr(cgroup, "read_text", files.get)
 
 
@@ -56,7 +56,7 @@ def pretend(monkeypatch: pytest.MonkeyPatch, files: Mapping[str, str]) -> None:
     ],
 )
 def test_where_cgroup_v2_is_mounted(mounts: str, root: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Found on a machine of today and on a hybrid one; none on v1 alone, whatever mount points are called there."""
+    """It is found with cgroup v2 and in hybrid mode; with v1 alone there is none, whatever mount points are called."""
     pretend(monkeypatch, {"/proc/self/mountinfo": mounts})
     assert cgroup.mount_point() == root
 
@@ -102,14 +102,14 @@ def test_the_folder_of_a_process(
     ],
 )
 def test_keyed_files(text: str | None, numbers: tuple[int | None, ...]) -> None:
-    """memory.events as numbers, with or without the counters of newer kernels; what is no number is left out."""
-    found = cgroup.keyed(text)
+    """memory.events as numbers, with or without the counters of newer kernels; other lines are left out."""
+    found = cgroup.parse_keyed(text)
     assert tuple(found.get(key) for key in ("low", "high", "max", "oom", "oom_kill", "oom_group_kill")) == numbers
     assert None not in found.values()
 
 
 def test_a_keyed_file_of_a_cgroup(tmp_path: Path) -> None:
-    """Read from its folder; one that is gone (trap 29) is empty."""
+    """It is read from the cgroup's folder; for a cgroup that is gone (trap 29) it is empty."""
     paste(tmp_path, {"memory.events": "oom 1\noom_kill 2\n"})
     assert cgroup.read_keyed(str(tmp_path), "memory.events") == {"oom": 1, "oom_kill": 2}
     assert cgroup.read_keyed(str(tmp_path / "gone"), "memory.events") == {}
@@ -129,7 +129,7 @@ def test_a_keyed_file_of_a_cgroup(tmp_path: Path) -> None:
     ],
 )
 def test_numbers_and_limits(tmp_path: Path, text: str | None, number: int | None, limit: object) -> None:
-    """`max` is no number but a limit of infinity; a missing controller is unknown (trap 30), never 0."""
+    """`max` is not a number, and as a limit it is infinity; a missing controller is None (trap 30), never 0."""
     paste(tmp_path, {} if text is None else {"file": text})
     assert cgroup.read_number(str(tmp_path), "file") == number
     assert cgroup.read_limit(str(tmp_path), "file") == limit
@@ -141,14 +141,14 @@ def test_numbers_and_limits(tmp_path: Path, text: str | None, number: int | None
      ("", None), (None, None), ("max\n", None)],
 )  # fmt: skip
 def test_the_cpu_quota(text: str | None, percent: object) -> None:
-    """cpu.max is a quota and its period: percent of one core."""
+    """cpu.max is a quota and a period, which give percent of one core."""
     assert cgroup.quota_percent(text) == percent
 
 
 @pytest.mark.parametrize(
     ("limits", "least"),
     [
-        # from the root of the tree down to the job's own cgroup; None: no such file there
+        # from the root of the tree down to the job's own cgroup; None: the cgroup does not have the file
         ((None, "max", "max", "400"), 400),
         ((None, "max", "300", "400"), 300),
         ((None, "200", "max", "max"), 200),
@@ -162,22 +162,22 @@ def test_the_cpu_quota(text: str | None, percent: object) -> None:
     ],
 )
 def test_the_least_limit_up_the_tree_binds(tmp_path: Path, limits: tuple[str | None, ...], least: object) -> None:
-    """Trap 21: the least of all limits from the cgroup up to the root counts, that of a container's own root too."""
+    """Trap 21: the lowest limit from the cgroup up to the root counts, including that of a container's root."""
     root = tmp_path / "root"
     folders = [root, root / "user.slice", root / "user.slice/a.slice", root / "user.slice/a.slice/x.scope"]
     paste(tmp_path, {"memory.max": "1\n"})
     for folder, limit in zip(folders, limits, strict=True):
         paste(folder, {"cgroup.procs": "", **({} if limit is None else {"memory.max": f"{limit}\n"})})
-    assert cgroup.least(str(folders[-1]), str(root), "memory.max") == least
+    assert cgroup.lowest(str(folders[-1]), str(root), "memory.max") == least
 
 
 def test_the_walk_up_ends() -> None:
-    """Also where the root of the file system itself is the root of the tree."""
-    assert cgroup.least("/proc/self", "/", "no such file") is None
+    """The search ends, too, where the root of the file system is the root of the tree."""
+    assert cgroup.lowest("/proc/self", "/", "no such file") is None
 
 
 def test_what_really_binds(tmp_path: Path) -> None:
-    """Each limit by our name: the least up the tree, the CPU quota too, a weight just its own, None where missing."""
+    """Each limit by our name: the lowest up the tree, the cgroup's own for a weight, None where there is none."""
     scope = tmp_path / "a.slice/x.scope"
     paste(tmp_path / "a.slice", {"memory.max": "max\n", "memory.high": "500\n", "cpu.max": "50000 100000\n"})
     paste(tmp_path / "a.slice", {"cpu.weight": "20\n", "pids.max": "99\n"})
@@ -195,7 +195,7 @@ def test_what_really_binds(tmp_path: Path) -> None:
 
 
 def test_missing_controllers_hold_nothing(tmp_path: Path) -> None:
-    """Trap 3: a cgroup without any controller (v1, hybrid, not delegated) holds nothing, whatever was asked for."""
+    """Trap 3: a cgroup without controllers (v1, hybrid, not delegated) enforces nothing, whatever was asked for."""
     paste(tmp_path / "x.scope", {"cgroup.procs": "1\n", "cgroup.controllers": "\n"})
     assert set(cgroup.effective(str(tmp_path / "x.scope"), str(tmp_path)).values()) == {None}
 
@@ -204,8 +204,8 @@ def test_processes_of_a_whole_tree(tmp_path: Path) -> None:
     """Trap 36: those in child cgroups that the job made itself count as well; a cgroup that is gone has none."""
     paste(tmp_path, {"job/cgroup.procs": "", "job/a/cgroup.procs": "12\n13\n", "job/a/b/cgroup.procs": "14\n"})
     paste(tmp_path, {"supervisor/cgroup.procs": "9\n"})
-    assert sorted(cgroup.processes(str(tmp_path / "job"))) == [12, 13, 14]
-    assert cgroup.processes(str(tmp_path / "gone")) == []
+    assert sorted(cgroup.pids(str(tmp_path / "job"))) == [12, 13, 14]
+    assert cgroup.pids(str(tmp_path / "gone")) == []
 
 
 @pytest.mark.parametrize(
@@ -213,13 +213,13 @@ def test_processes_of_a_whole_tree(tmp_path: Path) -> None:
     [("populated 1\nfrozen 0\n", True), ("populated 0\nfrozen 0\n", False), ("", None), (None, None)],
 )
 def test_whether_anybody_lives_there(tmp_path: Path, text: str | None, populated: bool | None) -> None:
-    """Yes, no, or not known because the cgroup is gone."""
+    """True, False, or None because the cgroup is gone."""
     paste(tmp_path, {} if text is None else {"cgroup.events": text})
     assert cgroup.populated(str(tmp_path)) is populated
 
 
 def test_a_write_that_the_kernel_refuses_is_told(tmp_path: Path) -> None:
-    """None when it was taken; otherwise the file's name and the kernel's word, and never an exception."""
+    """None on success, otherwise the file's name and the kernel's message; never an exception."""
     paste(tmp_path, {"cgroup.procs": ""})
     assert cgroup.write(str(tmp_path), "cgroup.procs", "42") is None
     assert (tmp_path / "cgroup.procs").read_text() == "42"

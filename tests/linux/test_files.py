@@ -1,4 +1,4 @@
-"""Files that are whole at every moment, and locks that live as long as a process that holds them."""
+"""Atomic writes, careful reads, and locks that are held as long as a process holds them."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def failing(number: int) -> Callable[..., int]:
 
 @pytest.fixture
 def record(tmp_path: Path) -> Path:
-    """A file that is to be replaced, alone in its folder."""
+    """A file to be replaced, the only one in its folder."""
     path = tmp_path / "a.json"
     path.write_bytes(OLD)
     return path
 
 
 def test_the_new_file_replaces_the_old(record: Path) -> None:
-    """Afterwards the file holds the new bytes, is its owner's alone, and nothing stands beside it."""
+    """Afterwards the file holds the new bytes, only its owner has access, and no other file is left beside it."""
     files.write_atomically(str(record), NEW)
     assert files.read_whole(str(record)) == NEW
     assert stat.S_IMODE(record.stat().st_mode) == 0o600
@@ -51,14 +51,14 @@ def test_the_new_file_replaces_the_old(record: Path) -> None:
 
 
 def test_any_bytes_and_none_come_back(tmp_path: Path) -> None:
-    """An empty file and all 256 bytes are kept as they are."""
+    """An empty file, and one with all 256 byte values, are read as they were written."""
     for data in (b"", bytes(range(256)) * 9000):
         files.write_atomically(str(tmp_path / "x"), data)
         assert files.read_whole(str(tmp_path / "x")) == data
 
 
 def test_the_bytes_are_on_disk_before_they_get_their_name(record: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Written, synced, renamed, and the folder synced, in this order: power may fail between any two."""
+    """Write, fsync, rename, fsync of the folder, in this order, because power may fail between any two."""
     calls: list[str] = []
 
     def noting(name: str, real: Callable[..., object]) -> Callable[..., object]:
@@ -77,7 +77,7 @@ def test_the_bytes_are_on_disk_before_they_get_their_name(record: Path, monkeypa
 
 
 def test_short_writes_are_continued(record: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A disk that takes a few bytes at a time still gets all of them."""
+    """All bytes are written even if each write(2) takes only a few."""
     real = os.write
     monkeypatch.setattr(os, "write", lambda descriptor, data: real(descriptor, data[:70_001]))
     files.write_atomically(str(record), NEW)
@@ -104,7 +104,8 @@ files.write_atomically(sys.argv[1], b"new!" * 100_000)
     [("write", 0, OLD), ("fsync", 0, OLD), ("rename", 0, OLD), ("fsync", 1, NEW)],
 )
 def test_a_crash_leaves_the_old_file_or_the_new_one(record: Path, call: str, count: int, data: bytes) -> None:
-    """A process that is gone before any of the steps leaves one of both, whole; and the next write succeeds."""
+    """A process that ends before any of the steps leaves the whole old file or the whole new one, and the next write
+    succeeds."""
     done = subprocess.run(
         [sys.executable, "-c", CRASH, str(record), call, str(count)],
         env={"PYTHONPATH": str(REPOSITORY)},
@@ -118,7 +119,7 @@ def test_a_crash_leaves_the_old_file_or_the_new_one(record: Path, call: str, cou
 
 
 def test_a_killed_writer_never_leaves_half_a_file(tmp_path: Path) -> None:
-    """A writer that is killed at any moment leaves a file of one of the two kinds that it kept writing."""
+    """A writer that writes two kinds of file in turn and is killed at any moment leaves a whole file of one kind."""
     code = (
         "import sys\nfrom gravscope.linux import files\n"
         "while True:\n    for letter in b'ab':\n"
@@ -142,7 +143,7 @@ def test_a_killed_writer_never_leaves_half_a_file(tmp_path: Path) -> None:
 def test_a_full_disk_leaves_the_old_file_alone(
     record: Path, monkeypatch: pytest.MonkeyPatch, call: str, number: int
 ) -> None:
-    """Trap 49: whatever step fails, the caller is told, the old file is there, and nothing stands beside it."""
+    """Trap 49: whichever step fails, the caller gets the error, the old file is there, and no other file is left."""
     monkeypatch.setattr(os, call, failing(number))
     with pytest.raises(OSError, match=os.strerror(number)) as failed:
         files.write_atomically(str(record), NEW)
@@ -153,7 +154,7 @@ def test_a_full_disk_leaves_the_old_file_alone(
 
 
 def test_an_interrupt_leaves_nothing_behind(record: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Control-C between writing and renaming cleans up as an error does."""
+    """Ctrl-C between writing and renaming removes the temporary file, as an error does."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
@@ -167,7 +168,7 @@ def test_an_interrupt_leaves_nothing_behind(record: Path, monkeypatch: pytest.Mo
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 64 KiB, where this user may mount one."""
+    """A file system of 64 KiB, if this user may mount one."""
     folder = tmp_path / "small"
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)]
@@ -179,7 +180,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_disk_that_is_really_full(small_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Trap 49: a real full disk, or for an ordinary user a faked one, is told and leaves the old file alone."""
+    """Trap 49: a full disk, real or for an ordinary user faked, is reported, and the old file is not changed."""
     path = small_disk / "a.json"
     path.write_bytes(OLD)
     if not os.path.ismount(small_disk):
@@ -194,7 +195,7 @@ def test_a_disk_that_is_really_full(small_disk: Path, monkeypatch: pytest.Monkey
 
 
 def test_a_folder_that_cannot_be_synced_is_let_be(record: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Some network file systems cannot sync a folder: the file is written all the same."""
+    """Some network file systems cannot sync a folder; the file is still written."""
     real = os.fsync
 
     def fsync(descriptor: int) -> None:
@@ -209,7 +210,7 @@ def test_a_folder_that_cannot_be_synced_is_let_be(record: Path, monkeypatch: pyt
 
 
 def test_a_link_in_place_of_the_file_is_neither_followed_nor_read(tmp_path: Path) -> None:
-    """Trap 50: writing replaces the link and spares what it points to; reading through a link is refused."""
+    """Trap 50: writing replaces the link and does not change its target; reading through a link is refused."""
     victim, link = tmp_path / "victim", tmp_path / "a.json"
     victim.write_bytes(OLD)
     link.symlink_to(victim)
@@ -223,8 +224,8 @@ def test_a_link_in_place_of_the_file_is_neither_followed_nor_read(tmp_path: Path
 
 
 def test_a_link_laid_in_wait_for_the_new_file_is_refused(record: Path) -> None:
-    """Trap 50: a link at the name that the new bytes are first written to is removed, and not followed: neither a
-    symbolic one nor a hard one, and a FIFO there is not waited for."""
+    """Trap 50: a symbolic or hard link at the name of the temporary file is removed and not followed, and a FIFO there
+    does not block."""
     victim = record.parent / "victim"
     victim.write_bytes(OLD)
     lay = [lambda trap: trap.symlink_to(victim), lambda trap: trap.hardlink_to(victim), os.mkfifo]
@@ -237,7 +238,7 @@ def test_a_link_laid_in_wait_for_the_new_file_is_refused(record: Path) -> None:
 
 
 def test_a_folder_laid_in_wait_is_told(record: Path) -> None:
-    """What cannot be removed from there is an error, and the file stays as it was."""
+    """If the name of the temporary file cannot be freed, that is an error, and the old file is not changed."""
     (record.parent / f".a.json.{os.getpid()}.tmp").mkdir()
     with pytest.raises(FileExistsError):
         files.write_atomically(str(record), NEW)
@@ -245,7 +246,7 @@ def test_a_folder_laid_in_wait_is_told(record: Path) -> None:
 
 
 def test_an_error_while_cleaning_up_hides_no_other(record: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A disk that turns read-only while it is written to is told as what stood in the way first."""
+    """If writing fails and then removing the temporary file fails as well, the first error is reported."""
     monkeypatch.setattr(os, "fsync", failing(errno.EIO))
     monkeypatch.setattr(os, "unlink", failing(errno.EROFS))
     with pytest.raises(OSError, match=os.strerror(errno.EIO)):
@@ -253,7 +254,7 @@ def test_an_error_while_cleaning_up_hides_no_other(record: Path, monkeypatch: py
 
 
 def test_a_pipe_or_folder_in_place_of_the_file_never_blocks(tmp_path: Path) -> None:
-    """A FIFO that nobody writes to, a socket, a device without end and a folder are errors, at once."""
+    """A FIFO without a writer, a socket, an endless device and a folder are errors at once."""
     os.mkfifo(tmp_path / "fifo")
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(tmp_path / "socket"))
@@ -265,10 +266,10 @@ def test_a_pipe_or_folder_in_place_of_the_file_never_blocks(tmp_path: Path) -> N
 
 
 def test_a_file_without_end_is_not_read_whole(tmp_path: Path) -> None:
-    """A file of many gigabytes under the name of a record is refused before it fills memory."""
+    """A file of many gigabytes in place of a record is refused before it fills memory."""
     with (tmp_path / "large").open("wb") as file:
-        file.truncate(files.LARGEST)
-        assert len(files.read_whole(file.name)) == files.LARGEST
+        file.truncate(files.MAX_SIZE)
+        assert len(files.read_whole(file.name)) == files.MAX_SIZE
         file.truncate(1 << 40)
     with pytest.raises(OSError, match="is larger than 64M"):
         files.read_whole(str(tmp_path / "large"))
@@ -276,7 +277,7 @@ def test_a_file_without_end_is_not_read_whole(tmp_path: Path) -> None:
 
 @pytest.mark.needs("root")
 def test_a_file_of_somebody_else_is_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ours and root's are; one that another user put there is told as that user's, even to root."""
+    """Files of our own and of root are read; a file of another user is refused with that user's id, also for root."""
     (tmp_path / "x").write_bytes(b"x")
     monkeypatch.setattr(os, "geteuid", lambda: 4711)
     assert files.read_whole(str(tmp_path / "x")) == b"x"
@@ -290,7 +291,7 @@ def test_a_file_of_somebody_else_is_not_believed(tmp_path: Path, monkeypatch: py
 
 @pytest.fixture
 def lock_file(tmp_path: Path) -> Iterator[Callable[[], int]]:
-    """Opens the same file anew each time."""
+    """Opens the same file again at each call."""
     opened: list[int] = []
 
     def open_it() -> int:
@@ -303,7 +304,7 @@ def lock_file(tmp_path: Path) -> Iterator[Callable[[], int]]:
 
 
 def test_a_lock_is_had_by_one_alone(lock_file: Callable[[], int]) -> None:
-    """Exclusive keeps out both kinds, shared only the exclusive one; nobody waits."""
+    """An exclusive lock excludes all others, a shared one excludes exclusive ones; nothing blocks."""
     first, second, third = lock_file(), lock_file(), lock_file()
     assert files.try_lock(first)
     assert files.try_lock(first)
@@ -315,7 +316,7 @@ def test_a_lock_is_had_by_one_alone(lock_file: Callable[[], int]) -> None:
 
 
 def test_a_child_that_inherits_the_lock_holds_it(lock_file: Callable[[], int], tmp_path: Path) -> None:
-    """The lock goes on without a gap when we close it, for as long as a process that inherited it lives."""
+    """The lock stays held without a gap after we close the file, as long as a process that inherited it lives."""
     ours, others = os.open(tmp_path / "x.lock", os.O_RDWR | os.O_CREAT, 0o600), lock_file()
     assert files.try_lock(ours)
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, pass_fds=[ours])
@@ -327,7 +328,7 @@ def test_a_child_that_inherits_the_lock_holds_it(lock_file: Callable[[], int], t
 
 
 def test_waiting_for_a_lock(lock_file: Callable[[], int], tmp_path: Path) -> None:
-    """`lock` returns only once whoever held it has let go."""
+    """`lock` returns only after the holder has released it."""
     code = (
         "import os, sys\nfrom gravscope.linux import files\n"
         "fd = os.open(sys.argv[1], os.O_RDWR)\nprint('waits', flush=True)\n"
@@ -350,13 +351,13 @@ def test_waiting_for_a_lock(lock_file: Callable[[], int], tmp_path: Path) -> Non
 
 
 def blocked_on_lock(pid: int) -> bool:
-    """True once the kernel lists the process as waiting for a lock (proc_locks(5): `->` marks one who waits)."""
+    """True if the kernel lists the process as waiting for a lock (proc_locks(5): marked with `->`)."""
     waiting = [line.split() for line in Path("/proc/locks").read_text().splitlines() if "->" in line]
     return any(str(pid) in words for words in waiting)
 
 
 def test_a_claim_is_told_from_its_owner(tmp_path: Path) -> None:
-    """A lock that its owner holds cannot be claimed and is not marked; one that was left is marked by its claimant."""
+    """A lock that its owner holds cannot be claimed and is not marked; after the owner's end the claim marks it."""
     path = tmp_path / "lock"
     owner, first, second = (os.open(path, os.O_RDWR | os.O_CREAT) for _ in range(3))
     assert files.try_lock(owner)

@@ -1,4 +1,4 @@
-"""Who a process is: from pasted /proc text, and from real processes."""
+"""Identity, state and descendants of processes: from pasted /proc text, and from real processes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from gravscope.linux import proc
 from tests.support import until
 
-# /proc/PID/stat of Linux 6.1, fields as proc(5) numbers them: state 3, utime 14, starttime 22
+# /proc/PID/stat of Linux 6.1; in proc(5) state is field 3, utime 14, starttime 22
 AFTER_THE_NAME = (
     "S 100 4243 4200 34816 4243 4194304 1062 51 7 3 11 22 33 44 20 0 1 0 987654 6111232 905 18446744073709551615"
     " 1 1 0 0 0 0 0 4096 134433283 0 0 0 17 1 0 0 0 0 0 0 0 0 0 0 0 0 0\n"
@@ -24,7 +24,7 @@ SLEEPER = [sys.executable, "-I", "-S", "-c", "import time; time.sleep(600)"]
 
 @pytest.fixture
 def spawn() -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Starts processes that are ended, and asked for their status, after the test."""
+    """Starts processes that are killed and waited for after the test."""
     started: list[subprocess.Popen[str]] = []
 
     def start(*command: str) -> subprocess.Popen[str]:
@@ -43,7 +43,7 @@ def spawn() -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
 
 def ticks(pid: int) -> int:
-    """When the process started; it must be there."""
+    """The start time of a process, which must exist."""
     found = proc.stat(pid)
     assert found is not None
     return found.start_ticks
@@ -67,27 +67,27 @@ def ticks(pid: int) -> int:
     ],
 )
 def test_any_command_name_leaves_the_fields_alone(name: str) -> None:
-    """A name with spaces, parentheses, newlines or bytes that are no text does not move any field."""
+    """A name with spaces, parentheses, newlines or bytes that are not text does not shift any field."""
     found = proc.Stat(f"4242 ({name}) {AFTER_THE_NAME}")
     assert (found.pid, found.state, found.ppid, found.pgid, found.session) == (4242, "S", 100, 4243, 4200)
     assert (found.cpu_ticks, found.start_ticks) == (11 + 22 + 33 + 44, 987654)
 
 
 def test_only_a_zombie_and_a_dead_one_have_ended() -> None:
-    """A running, sleeping, stopped or traced process is alive; Z and X have ended."""
+    """A running, sleeping, stopped or traced process is alive; in state Z or X it has ended."""
     ended = {state: proc.Stat(f"1 (x) {state}{AFTER_THE_NAME[1:]}").ended for state in "RSDTtIZX"}
     assert {state for state, over in ended.items() if over} == {"Z", "X"}
 
 
 @pytest.mark.parametrize("text", ["", "1", "1 (x", "1 (x) S", f"x (x) {AFTER_THE_NAME}", "1 (x) S 1 2 3\n"])
 def test_a_stat_that_was_cut_is_no_process(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file that ends early, as one of a process that ends while it is read, is told as nobody, not as an error."""
+    """A truncated file, as of a process that ends while it is read, means no process and is not an error."""
     monkeypatch.setattr(proc, "read_text", lambda path: text)
     assert proc.stat(1) is None
 
 
 def test_this_process_is_itself() -> None:
-    """The real /proc agrees with what the system calls say of this very process."""
+    """For this process the real /proc agrees with the system calls."""
     found = proc.stat(os.getpid())
     assert found is not None
     assert (found.pid, found.ppid, found.pgid) == (os.getpid(), os.getppid(), os.getpgrp())
@@ -99,7 +99,7 @@ def test_this_process_is_itself() -> None:
 def test_a_real_process_of_an_awkward_name_is_found(
     tmp_path: Path, spawn: Callable[..., subprocess.Popen[str]]
 ) -> None:
-    """A program that calls itself `a) R 1 (b` is still told by its own pid, parent and start."""
+    """For a program that is named `a) R 1 (b`, pid, parent and start time are still right."""
     awkward = tmp_path / "a) R 1 (b"
     awkward.symlink_to("/bin/cat")
     process = spawn(str(awkward))
@@ -112,7 +112,7 @@ def test_a_real_process_of_an_awkward_name_is_found(
 
 @pytest.mark.parametrize("pid", [2**22 + 1, 2**31, 2**70, -1])
 def test_a_number_that_is_nobodys_is_no_process(pid: int) -> None:
-    """No process, no error: for numbers beyond the largest pid, and beyond what the system call takes."""
+    """A number beyond the largest pid, or beyond what the system call takes, is no process and no error."""
     assert proc.stat(pid) is None
     assert not proc.is_process(pid, 1)
     assert not proc.send_signal(pid, 1, 0)
@@ -121,7 +121,7 @@ def test_a_number_that_is_nobodys_is_no_process(pid: int) -> None:
 
 
 def test_unknown_pid_or_start_is_no_process() -> None:
-    """Without a pid, or without a start time, nothing is proven."""
+    """Without a pid or a start time the result is False."""
     own = ticks(os.getpid())
     assert not proc.is_process(None, own)
     assert not proc.is_process(os.getpid(), None)
@@ -129,7 +129,7 @@ def test_unknown_pid_or_start_is_no_process() -> None:
 
 @pytest.mark.parametrize("off", [-1, 1, 100])
 def test_a_recycled_pid_is_another_process(spawn: Callable[..., subprocess.Popen[str]], off: int) -> None:
-    """Trap 41: the same number with another start time is not the same process, and is sent nothing."""
+    """Trap 41: the same pid with another start time is another process, and gets no signal."""
     process = spawn()
     began = ticks(process.pid)
     assert proc.is_process(process.pid, began)
@@ -143,7 +143,7 @@ def test_a_recycled_pid_is_another_process(spawn: Callable[..., subprocess.Popen
 def test_the_signal_goes_by_handle_and_never_by_number(
     spawn: Callable[..., subprocess.Popen[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Trap 41: identity is proven between opening the handle and signalling, so no other process can get the signal."""
+    """Trap 41: identity is checked between opening the pidfd and signalling, so no other process can get the signal."""
     process, order = spawn(), list[str]()
     real_open, real_check = os.pidfd_open, proc.is_process
 
@@ -164,7 +164,7 @@ def test_the_signal_goes_by_handle_and_never_by_number(
 
 
 def test_a_zombie_is_not_alive(spawn: Callable[..., subprocess.Popen[str]]) -> None:
-    """A process that has ended and was not asked for its status is no process any more, and is sent nothing."""
+    """A process that has ended and was not waited for does not count as a process, and gets no signal."""
     process = spawn()
     began = ticks(process.pid)
     os.kill(process.pid, signal.SIGKILL)
@@ -179,7 +179,7 @@ def test_a_zombie_is_not_alive(spawn: Callable[..., subprocess.Popen[str]]) -> N
 
 
 def test_descendants_are_all_below_parents_first(spawn: Callable[..., subprocess.Popen[str]]) -> None:
-    """Children and grandchildren, those of a session of their own too, each after its parent, and nobody else."""
+    """Children and grandchildren, also those in a session of their own, each after its parent, and no others."""
     process = spawn("/bin/sh", "-c", "setsid sh -c 'sleep 600 & echo $$ $!; wait' & echo $!; wait")
     assert process.stdout is not None
     words = (process.stdout.readline() + process.stdout.readline()).split()
@@ -203,7 +203,7 @@ def test_children_without_the_kernels_list(
 
 
 def test_memory_of_a_process(spawn: Callable[..., subprocess.Popen[str]]) -> None:
-    """Resident memory is in bytes; the proportional share is no more, and falls back to it where it cannot be read."""
+    """Resident memory is in bytes; the proportional share is not larger, and falls back to it if it is not readable."""
     code = "import sys; data = bytearray(32 << 20); print(len(data), flush=True); sys.stdin.read()"
     process = spawn(sys.executable, "-I", "-S", "-c", code)
     assert process.stdout is not None
@@ -213,7 +213,7 @@ def test_memory_of_a_process(spawn: Callable[..., subprocess.Popen[str]]) -> Non
 
 
 def test_proportional_memory_from_pasted_text(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pss of smaps_rollup, in bytes, and not the lines that only begin like it; else the resident pages of statm."""
+    """Pss of smaps_rollup in bytes, not lines that only begin with the same letters; else statm's resident pages."""
     rollup = "55d0-7ffd ---p 00000000 00:00 0 [rollup]\nRss: 900 kB\nPss_Dirty: 7 kB\nPss: 500 kB\nPss_Anon: 9 kB\n"
     files = {"/proc/5/smaps_rollup": rollup, "/proc/6/statm": "1000 20 10 1 0 5 0\n"}
     monkeypatch.setattr(proc, "read_text", files.get)
@@ -223,47 +223,47 @@ def test_proportional_memory_from_pasted_text(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_the_boot_has_an_id() -> None:
-    """Two looks at the same boot give the same id, without the newline of the file."""
+    """Two reads in the same boot give the same id, without the newline of the file."""
     first = proc.boot_id()
     assert first == proc.boot_id()
     assert first is not None
     assert len(first) == 36
 
 
-REACTIONS = {
+DISPOSITIONS = {
     "": proc.DEFAULT,
     "signal.signal(15, signal.SIG_IGN)": proc.IGNORED,
-    "signal.signal(15, lambda *_: None)": proc.OWN,
-    "signal.pthread_sigmask(signal.SIG_BLOCK, [15])": proc.OWN,
+    "signal.signal(15, lambda *_: None)": proc.HANDLED,
+    "signal.pthread_sigmask(signal.SIG_BLOCK, [15])": proc.HANDLED,
 }
 
 
-@pytest.mark.parametrize("setting", REACTIONS)
+@pytest.mark.parametrize("setting", DISPOSITIONS)
 def test_what_a_process_does_on_a_signal(spawn: Callable[..., subprocess.Popen[str]], setting: str) -> None:
-    """As it has set it; SIGKILL it cannot ignore; of one that is gone nothing is known."""
+    """It is what the process has set; SIGKILL cannot be ignored; for a process that has ended it is None."""
     code = f"import signal\n{setting}\nprint('ready', flush=True)\nsignal.pause()"
     process = spawn(sys.executable, "-c", code)
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
-    assert proc.reaction(process.pid, signal.SIGTERM) == REACTIONS[setting]
-    assert proc.reaction(process.pid, signal.SIGKILL) == proc.DEFAULT
+    assert proc.disposition(process.pid, signal.SIGTERM) == DISPOSITIONS[setting]
+    assert proc.disposition(process.pid, signal.SIGKILL) == proc.DEFAULT
     process.kill()
     process.wait()
-    assert proc.reaction(process.pid, signal.SIGTERM) is None
+    assert proc.disposition(process.pid, signal.SIGTERM) is None
 
 
 def test_the_last_process_comes_first(spawn: Callable[..., subprocess.Popen[str]]) -> None:
-    """The number that was given out last is known, and of two processes the later one is named first."""
+    """The pid that was assigned last is known, and of two processes the later one is listed first."""
     first, second = spawn().pid, spawn().pid
     assert proc.last_pid() is not None
     pids = proc.all_pids()
     assert {first, second, os.getpid()} <= set(pids)
-    # numbers start anew at the highest
+    # pids start again at a low number after the highest
     assert (pids.index(second) < pids.index(first)) is (second > first or (proc.last_pid() or 0) < first)
 
 
 def test_numbers_that_have_started_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After the highest number comes a low one: the newest is the highest of those up to the last one given out."""
+    """After the highest pid comes a low one: the newest process has the highest pid not above the last one assigned."""
     monkeypatch.setattr(os, "listdir", lambda _path: ["1", "9", "self", "300", "32000", "31000"])
     monkeypatch.setattr(proc, "last_pid", lambda: 305)
     assert proc.all_pids() == [300, 9, 1, 32000, 31000]

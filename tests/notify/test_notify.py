@@ -1,4 +1,4 @@
-"""`run --notify`: everybody is told once, the address is nowhere, and what fails changes nothing."""
+"""`run --notify`: each recipient is notified once, the address is not visible, and failures change no outcome."""
 
 from __future__ import annotations
 
@@ -14,36 +14,36 @@ from typing import Any
 
 import pytest
 
-from gravscope.actions.look.settle import UNTOLD
-from gravscope.records import model
+from gravscope.actions.look.settle import NOT_NOTIFIED
+from gravscope.records import model, spec
 from tests.support import PATIENCE, REPOSITORY, Gravscope, ManagedGravscope, alive, until
 from tests.webhook import SECRET, Receiver, serving
 
 
 @pytest.fixture
 def webhook() -> Iterator[Receiver]:
-    """A receiver that takes everything."""
+    """A webhook receiver that accepts everything."""
     yield from serving(Receiver())
 
 
 def told(receiver: Receiver) -> dict[str, str]:
-    """An environment in which jobs tell it."""
+    """An environment in which jobs notify this webhook."""
     return {"GRAVSCOPE_NOTIFY_WEBHOOK": receiver.address, "no_proxy": "*"}
 
 
 def notified(gravscope: Gravscope, job: str) -> list[dict[str, Any]]:
-    """What the record says of who was told, once it does."""
+    """The field `notified` of the record, waited for."""
     found: list[dict[str, Any]] = until(lambda: gravscope.record(job)["notified"], f"the note in {job}")
     return found
 
 
 def stripped(record: dict[str, Any]) -> dict[str, Any]:
-    """What a record says of the outcome."""
+    """The part of a record that is about the outcome."""
     return {name: record[name] for name in ("state", "reason", "exit_code", "signal")}
 
 
 def test_one_post_per_job_long_after_the_command_line_is_gone(gravscope: Gravscope, webhook: Receiver) -> None:
-    """Success, failure and cancel are told once each, with name, state, time, host and reason; the CLI has ended."""
+    """Success, failure and cancel are each sent once, with name, state, time, host and reason, after the CLI's end."""
     go = gravscope.folder / "go"
     until_go = f"until [ -e {go} ]; do sleep 0.05; done"
     jobs = {
@@ -74,7 +74,7 @@ def test_one_post_per_job_long_after_the_command_line_is_gone(gravscope: Gravsco
 
 
 def test_without_the_option_nobody_is_told(gravscope: Gravscope, webhook: Receiver) -> None:
-    """What is configured is told only of jobs that were started with --notify."""
+    """Configured recipients are notified only of jobs that were started with --notify."""
     quiet = gravscope.start("--", "true", env=told(webhook))
     assert gravscope.ended(quiet)["notify"] is False
     loud = gravscope.start("--notify", "--", "true", env=told(webhook))
@@ -84,7 +84,7 @@ def test_without_the_option_nobody_is_told(gravscope: Gravscope, webhook: Receiv
 
 
 def test_what_never_started_is_told_too(gravscope: Gravscope, webhook: Receiver) -> None:
-    """A command that is not there: the job has ended, and whoever waits for it elsewhere hears of it."""
+    """A command does not exist: the job has ended, and the notification is sent."""
     assert gravscope("run", "-n", "typo", "--notify", "--", "no-such-command", env=told(webhook)).returncode == 2
     until(lambda: webhook.got, "the message")
     assert webhook.texts()[0].startswith("gravscope: typo never-started on ")
@@ -102,15 +102,15 @@ def test_what_never_started_is_told_too(gravscope: Gravscope, webhook: Receiver)
     ],
 )
 def test_a_failing_webhook_leaves_the_outcome_and_is_noted(gravscope: Gravscope, kind: str, error: str) -> None:
-    """Errors, redirections, nobody there, no answer: one POST at most, the outcome as without, a word in the record."""
+    """Errors, redirections, no server, no answer: at most one POST, the usual outcome, and a note in the record."""
     with closing(socket.socket()) as unused:
-        unused.bind(("127.0.0.1", 0))  # and does not listen
+        unused.bind(("127.0.0.1", 0))  # bound, but does not listen
         receiver = Receiver(int(kind)) if kind.isdigit() else Receiver(0)
         addresses = {
             "refused": f"http://127.0.0.1:{unused.getsockname()[1]}{SECRET}",
             "unknown": f"http://host.invalid{SECRET}",
         }
-        # half a second is soon over on a busy machine: whoever answers has longer
+        # half a second may not be enough on a busy machine, so receivers that answer have more time
         _give_time(gravscope, 0.5 if kind == "hanging" else PATIENCE)
         address = addresses.get(kind, receiver.address)
         env = {**told(receiver), "GRAVSCOPE_NOTIFY_WEBHOOK": address}
@@ -121,12 +121,12 @@ def test_a_failing_webhook_leaves_the_outcome_and_is_noted(gravscope: Gravscope,
     assert stripped(record) == {"state": "failed", "reason": "exit status 3", "exit_code": 3, "signal": None}
     until(lambda: len(receiver.got) == (kind not in addresses), "what reached the receiver")
     assert f"webhook could not be told {entry['at'][:10]}" in gravscope("show", job).stdout
-    model.JobRecord(**{**record, "limits": model.Limits()})
+    model.JobRecord(**{**record, "limits": spec.Limits()})
     list(serving(receiver))
 
 
 def _give_time(gravscope: Gravscope, seconds: float) -> None:
-    """Its jobs give everybody so long to answer."""
+    """Gives recipients so many seconds to answer, in the jobs of this `gravscope`."""
     code = (
         f"import sys; from gravscope.notify import notify; notify.PATIENCE = {seconds}; sys.argv[0] = 'gravscope'; "
         "from gravscope.cli import main; main()"
@@ -135,7 +135,7 @@ def _give_time(gravscope: Gravscope, seconds: float) -> None:
 
 
 def test_a_hanging_webhook_keeps_nobody_waiting(gravscope: Gravscope) -> None:
-    """`wait` and `cancel` return, and nothing of the job is left, while its webhook has not answered."""
+    """`wait` and `cancel` return, and no process of the job is left, although its webhook has not answered yet."""
     receiver = Receiver(0)
     _give_time(gravscope, PATIENCE)
     nap = gravscope.start("--notify", "--", "sleep", "1000", env=told(receiver))
@@ -148,7 +148,7 @@ def test_a_hanging_webhook_keeps_nobody_waiting(gravscope: Gravscope) -> None:
     assert record["notified"] == gravscope.record(nap)["notified"] == []
     (notifier,) = _processes(b"notify/__main__.py", nap.encode())
     assert not (gravscope.jobs_dir / f"{nap}.lock").exists()
-    # a record that is removed meanwhile stays removed
+    # a record that is removed meanwhile is not written again
     (gravscope.jobs_dir / f"{nap}.json").unlink()
     list(serving(receiver))
     until(lambda: not alive(notifier), "the end of the notifier")
@@ -156,7 +156,7 @@ def test_a_hanging_webhook_keeps_nobody_waiting(gravscope: Gravscope) -> None:
 
 
 def _processes(*words: bytes) -> list[int]:
-    """The pids of processes whose command lines have all these words."""
+    """The pids of processes whose command lines contain all these words."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
@@ -169,7 +169,7 @@ def _processes(*words: bytes) -> list[int]:
 
 
 def test_the_address_is_nowhere(gravscope: Gravscope) -> None:
-    """Not in records, logs, what is printed, command lines, or the job's own environment."""
+    """Not in records, logs, output, command lines, or the job's own environment."""
     receiver = Receiver(0)
     _give_time(gravscope, PATIENCE)
     job = gravscope.start("--notify", "--", "bash", "-c", "env; cat /proc/*/cmdline | tr '\\0' ' '", env=told(receiver))
@@ -190,7 +190,7 @@ def test_the_address_is_nowhere(gravscope: Gravscope) -> None:
 
 
 def test_desktop_and_command_beside_a_webhook(gravscope: Gravscope, webhook: Receiver) -> None:
-    """From a file's table; notify-send gets the launch's own display, the command what it is to tell, in variables."""
+    """Set in a file's table; notify-send gets the launch's display, the command gets the message in variables."""
     tools = gravscope.folder / "tools"
     tools.mkdir()
     stub = tools / "notify-send"
@@ -216,7 +216,7 @@ def test_desktop_and_command_beside_a_webhook(gravscope: Gravscope, webhook: Rec
 
 
 def test_the_desktop_if_nothing_is_set_and_no_desktop_is_an_error_of_its_own(gravscope: Gravscope) -> None:
-    """--notify alone means notify-send; that there is none is noted, and the job has succeeded."""
+    """--notify alone means notify-send; if that does not exist, the record says so, and the job has succeeded."""
     path = gravscope.folder / "bin"
     path.mkdir()
     for tool in ("setsid", "nohup", "true", "sh"):
@@ -228,7 +228,7 @@ def test_the_desktop_if_nothing_is_set_and_no_desktop_is_an_error_of_its_own(gra
 
 
 def test_gravscope_may_be_gone_by_then(gravscope: Gravscope, webhook: Receiver) -> None:
-    """An installation that was deleted meanwhile tells nobody, says so, and the outcome is the command's own."""
+    """If gravscope was deleted meanwhile, nobody is notified, the record says so, and the outcome is the command's."""
     copy = gravscope.folder / "copy"
     shutil.copytree(REPOSITORY / "gravscope", copy / "gravscope")
     go = gravscope.folder / "go"
@@ -244,7 +244,7 @@ def test_gravscope_may_be_gone_by_then(gravscope: Gravscope, webhook: Receiver) 
 
 
 def test_in_the_foreground(gravscope: Gravscope, webhook: Receiver) -> None:
-    """`run --fg --notify` ends as its command does, and its webhook gets one message, which says so."""
+    """`run --fg --notify` ends like its command, and its webhook gets one message with that outcome."""
     done = gravscope("run", "--fg", "-n", "front", "--notify", "--", "sh", "-c", "echo out; exit 7", env=told(webhook))
     assert (done.returncode, done.stdout) == (7, "out\n")
     (record,) = gravscope.records()
@@ -255,8 +255,8 @@ def test_in_the_foreground(gravscope: Gravscope, webhook: Receiver) -> None:
 
 
 def test_without_its_supervisor_nobody_is_told_and_the_record_says_so(gravscope: Gravscope, webhook: Receiver) -> None:
-    """SIGKILL for the supervisor: the record says at once, and once, that nobody will be told; so it is at the end, and
-    `show` passes it on. A job that was to tell nobody has no such line."""
+    """After SIGKILL for the supervisor the record says at once, and once, that nobody will be notified. That stays so
+    at the end, and `show` prints it. A job without --notify has no such line."""
     go = gravscope.folder / "go"
     words = ("--", "bash", "-c", f"until [ -e {go} ]; do sleep 0.05; done; exit 3")
     loud = gravscope.start("-n", "loud", "--notify", *words, env=told(webhook))
@@ -264,38 +264,41 @@ def test_without_its_supervisor_nobody_is_told_and_the_record_says_so(gravscope:
     for job in (loud, quiet):
         _kill(gravscope.record(job)["supervisor_pid"])
     assert gravscope("status").returncode == 0
-    assert (gravscope.record(loud)["state"], UNTOLD in gravscope.record(loud)["warnings"]) == ("running", True)
+    assert (gravscope.record(loud)["state"], NOT_NOTIFIED in gravscope.record(loud)["warnings"]) == ("running", True)
     go.touch()
     commands = [gravscope.record(job)["pid"] for job in (loud, quiet)]
     until(lambda: not any(map(alive, commands)), "the end of both commands")
-    assert (UNTOLD in gravscope("show", loud).stdout, UNTOLD in gravscope("show", quiet).stdout) == (True, False)
+    assert (NOT_NOTIFIED in gravscope("show", loud).stdout, NOT_NOTIFIED in gravscope("show", quiet).stdout) == (
+        True,
+        False,
+    )
     record = gravscope.record(loud)
     assert (record["state"], record["notify"], record["notified"]) == ("lost", True, [])
-    assert record["warnings"].count(UNTOLD) == 1
-    assert UNTOLD not in gravscope.record(quiet)["warnings"]
+    assert record["warnings"].count(NOT_NOTIFIED) == 1
+    assert NOT_NOTIFIED not in gravscope.record(quiet)["warnings"]
     assert webhook.got == []
 
 
 def test_a_supervisor_that_is_gone_with_its_job(gravscope: Gravscope, webhook: Receiver) -> None:
-    """Both killed at once, as by a crash: whoever looks first writes that nobody was told."""
+    """Both are killed at once, as by a crash: the first command that looks writes that nobody was notified."""
     job = gravscope.start("--notify", "--", "sleep", "1000", env=told(webhook))
     record = gravscope.record(job)
     _kill(record["supervisor_pid"])
     _kill(record["pid"])
-    assert UNTOLD in gravscope("show", job).stdout
+    assert NOT_NOTIFIED in gravscope("show", job).stdout
     record = gravscope.record(job)
-    assert (record["state"], record["warnings"].count(UNTOLD), record["notified"]) == ("lost", 1, [])
+    assert (record["state"], record["warnings"].count(NOT_NOTIFIED), record["notified"]) == ("lost", 1, [])
     assert webhook.got == []
 
 
 def _kill(pid: int) -> None:
-    """Ends it at once, and returns when it has ended."""
+    """Kills a process, and returns when it has ended."""
     os.kill(pid, signal.SIGKILL)
     until(lambda: not alive(pid), f"the end of {pid}")
 
 
 def test_run_again_is_told_again(gravscope: Gravscope, webhook: Receiver) -> None:
-    """`rerun` of a job that was to be told of tells again, by the settings of now."""
+    """`rerun` of a job with --notify notifies again, with the present settings."""
     first = gravscope.start("-n", "fit", "--notify", "--", "true", env=told(webhook))
     notified(gravscope, first)
     done = gravscope("rerun", first, env=told(webhook))
@@ -307,7 +310,7 @@ def test_run_again_is_told_again(gravscope: Gravscope, webhook: Receiver) -> Non
 
 
 def test_in_a_scope(managed: ManagedGravscope) -> None:
-    """A scope goes away once its webhook has answered; a cancel does not wait for that."""
+    """A scope is removed when its webhook has answered; a cancel does not wait for that."""
     receiver = Receiver(0)
     nap = managed.start("--notify", "--", "sleep", "1000", env=told(receiver))
     unit = managed.record(nap)["unit"]

@@ -1,6 +1,6 @@
-"""What became of jobs: the evidence of each case, and the state and the whole sentence that it must give.
+"""Cases for how jobs end: the evidence of each case, and the exact state and sentence that it must give.
 
-`TRAP n` in a row's name is case n of the field's known traps; the public issue it stands for is in the comment.
+`TRAP n` in a row's name is case n of the field's known traps; a comment names the public issue.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ class Row:
 
 
 def row(name: str, state: str, reason: str, **facts: object) -> Row:
-    """A case, its facts as keywords."""
+    """Makes a case from its name, state, sentence, and facts as keywords."""
     return Row(name, state, reason, facts)
 
 
 def limited(**facts: object) -> dict[str, object]:
-    """Evidence of a job that reached its limit of 40M and lost a process to it."""
+    """Evidence of a job that reached its limit of 40M, where one process was killed."""
     return {"oom_kills": 1, "oom_own": True, "mem_max": 40 * MIB, "peak_memory": 40 * MIB, **facts}
 
 
@@ -123,14 +123,14 @@ OOM = [
         "oom policy continue, and the command was killed, by that or otherwise",
         "oom-killed",
         AT_LIMIT.format("1 of its processes") + "; its command ended (ended by SIGKILL)",
-        **limited(signal=9, oom_whole=False),
+        **limited(signal=9, oom_group=False),
     ),
     row(
         "oom policy continue, the machine ran out, and the command was killed",
         "oom-killed",
         "the machine, not the job's limit, ran out of memory and the kernel killed 2 of its processes"
         "; its command ended (ended by SIGKILL)",
-        **limited(signal=9, oom_whole=False, oom_own=False, oom_kills=2),
+        **limited(signal=9, oom_group=False, oom_own=False, oom_kills=2),
     ),
     row(
         "TRAP 25: the machine ran out, all of it",
@@ -149,22 +149,24 @@ OOM = [
         "TRAP 21: the limit of its slice ran out, all of it",
         "oom-killed",
         "the memory limit of gravscope.slice, not the job's own, ran out and the kernel killed the whole job",
-        **limited(signal=9, oom_own=False, oom_above="gravscope.slice"),
+        **limited(signal=9, oom_own=False, oom_ancestor="gravscope.slice"),
     ),
     row(
         "TRAP 21: the limit of its slice ran out, a worker of it",
         "oom-killed",
         "the memory limit of gravscope.slice, not the job's own, ran out and the kernel killed 1 of its processes"
         "; its command then ended (exit status 1)",
-        **limited(exit_code=1, oom_own=False, oom_above="gravscope.slice"),
+        **limited(exit_code=1, oom_own=False, oom_ancestor="gravscope.slice"),
     ),
     row(
         "its own limit outweighs that of its slice",
         "oom-killed",
         AT_LIMIT.format("the whole job"),
-        **limited(signal=9, oom_above="gravscope.slice"),
+        **limited(signal=9, oom_ancestor="gravscope.slice"),
     ),
-    row("its slice ran out, but took no process of the job", "succeeded", "exit status 0", exit_code=0, oom_above="x"),
+    row(
+        "its slice ran out, but took no process of the job", "succeeded", "exit status 0", exit_code=0, oom_ancestor="x"
+    ),
     row(
         "TRAP 30: a kernel before 5.19 has no peak",
         "oom-killed",
@@ -289,9 +291,9 @@ ENDED_BY_US = [
         signal=15, timed_out=60.0, cancel_requested=True, cancel_steps=("systemctl stop",)),
     row("somebody stopped the unit", "killed",
         "told to stop by its unit's stop job, with no cancel request (ended by SIGTERM)",
-        signal=15, stopped="told to stop by its unit's stop job, with no cancel request"),
+        signal=15, stopped_by="told to stop by its unit's stop job, with no cancel request"),
     row("somebody stopped the unit, and it obeyed with 0", "killed", "told to stop by SIGTERM (exit status 0)",
-        exit_code=0, stopped="told to stop by SIGTERM"),
+        exit_code=0, stopped_by="told to stop by SIGTERM"),
 ]  # fmt: skip
 
 UNSEEN = [

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gravscope.base.errors import UsageError
 from gravscope.cli import one_line
-from gravscope.records.ids import check_name, fit_name, is_id, name_of, order_of
+from gravscope.records.ids import check_name, fit_name, is_id, name_of, sort_key
 from gravscope.records.model import _UNIT
 from gravscope.systemd.commands import unit_name
 
@@ -32,7 +32,7 @@ def test_letters_of_any_script(name: str) -> None:
     assert check_name(name) == name
     assert check_name(unicodedata.normalize("NFD", name)) == name
     assert is_id(f"{name}_20260101_120000_2")
-    assert (name_of(f"{name}_20260101_120000_2"), order_of(f"{name}_20260101_120000_2")[1]) == (name, 2)
+    assert (name_of(f"{name}_20260101_120000_2"), sort_key(f"{name}_20260101_120000_2")[1]) == (name, 2)
 
 
 @pytest.mark.parametrize("name", REFUSED)

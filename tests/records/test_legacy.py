@@ -1,4 +1,5 @@
-"""Records of the older shell dispatcher: read in any of its spellings, and told alive or lost by their process."""
+"""Records of the older shell dispatcher: every spelling is read, and their process tells whether they run or are
+lost."""
 
 from __future__ import annotations
 
@@ -17,11 +18,12 @@ from hypothesis import strategies as st
 
 from gravscope.linux import cgroup, proc
 from gravscope.records import legacy
-from gravscope.records.legacy import TOLERANCE, convert, is_older, parse_started
-from gravscope.records.model import OLDER_DISPATCHER, JobRecord
+from gravscope.records.fields import LEGACY_SCHEMA
+from gravscope.records.legacy import TOLERANCE, convert, is_legacy, parse_started
+from gravscope.records.model import JobRecord
 
 PATH = Path("/jobs/fit_20260101_120000.json")
-# every name that it wrote
+# Every field that it wrote.
 FULL: dict[str, Any] = {
     "pid": 99999999,
     "pgid": 99999999,
@@ -58,7 +60,7 @@ def began(process: subprocess.Popen[str]) -> float:
 
 
 def spellings(seconds: float) -> dict[str, object]:
-    """One time in each way that a shell would write it."""
+    """One time in every format that a shell would use."""
     local = datetime.fromtimestamp(seconds, UTC).astimezone()
     return {
         "date -Is": local.isoformat(timespec="seconds"),
@@ -76,7 +78,7 @@ def spellings(seconds: float) -> dict[str, object]:
 
 @pytest.mark.parametrize("spelling", sorted(spellings(0)))
 def test_a_running_process_is_proven_by_its_start(process: subprocess.Popen[str], began: float, spelling: str) -> None:
-    """In each spelling of the time, its process that is alive and began then makes the record `running`."""
+    """In each format of the time: if the process is alive and was started then, the record is `running`."""
     record = convert({**FULL, "pid": process.pid, "started": spellings(began)[spelling]}, PATH)
     found = proc.stat(process.pid)
     assert found is not None
@@ -88,7 +90,7 @@ def test_a_running_process_is_proven_by_its_start(process: subprocess.Popen[str]
 def test_a_start_in_the_hour_that_is_repeated(
     process: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch, spelling: str
 ) -> None:
-    """Trap 51: a local time that the clock showed twice may be either of both."""
+    """Trap 51: a local time that occurs twice may mean either of the two."""
     found = proc.stat(process.pid)
     assert found is not None
     monkeypatch.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
@@ -107,7 +109,7 @@ def test_a_start_in_the_hour_that_is_repeated(
 
 @pytest.mark.parametrize("off", [-86400.0, -2 * TOLERANCE, 2 * TOLERANCE, 86400.0])
 def test_another_process_of_the_same_pid_is_not_it(process: subprocess.Popen[str], began: float, off: float) -> None:
-    """Trap 41: a process that began at another time has only the number in common; the record is lost, and says so."""
+    """Trap 41: the same pid with another start time is another process; the record is lost, and says so."""
     record = convert({**FULL, "pid": process.pid, "started": began + off}, PATH)
     assert (record.state, record.start_ticks, record.boot_id) == ("lost", None, None)
     assert record.reason == (
@@ -116,7 +118,7 @@ def test_another_process_of_the_same_pid_is_not_it(process: subprocess.Popen[str
 
 
 def test_a_process_that_has_ended_is_lost(process: subprocess.Popen[str], began: float) -> None:
-    """Whether it is a zombie still or gone for good: how it ended is not known, and never made up."""
+    """A zombie or a process that is gone: how it ended is not known, and never guessed."""
     text = {**FULL, "pid": process.pid, "started": began}
     process.kill()
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
@@ -130,7 +132,7 @@ def test_a_process_that_has_ended_is_lost(process: subprocess.Popen[str], began:
 
 @pytest.mark.parametrize("started", [None, "", "yesterday", {}, [], "2026-13-01", True, "9999-12-31T23:59:59-12:00"])
 def test_without_a_start_nothing_is_proven(process: subprocess.Popen[str], started: object) -> None:
-    """A pid alone proves nothing: even of a process that is alive the record is lost."""
+    """A pid alone proves nothing: the record is lost even if such a process is alive."""
     text = {**FULL, "pid": process.pid, "started": started}
     assert convert(text, PATH).state == "lost"
     del text["started"]
@@ -141,9 +143,9 @@ def test_without_a_start_nothing_is_proven(process: subprocess.Popen[str], start
 
 
 def test_every_field_is_taken_over() -> None:
-    """Its words are ours: a command line is a shell's, env words become variables, a unit means a scope."""
+    """Its fields become ours: a text is a shell command, K=V words become variables, a unit means a scope."""
     assert convert(FULL, PATH) == JobRecord(  # noqa: S604 (a field of that name)
-        schema=OLDER_DISPATCHER,
+        schema=LEGACY_SCHEMA,
         id="fit_20260101_120000",
         name="fit",
         state="lost",
@@ -173,7 +175,7 @@ def test_other_spellings_of_the_fields() -> None:
 
 @pytest.mark.parametrize("pid", [None, 0, 1, -5, "", "x", "-5", "²", "٣", "9" * 5000, 10**30, True, 1.5, [], {}])
 def test_a_pid_that_is_none_is_nobody(pid: object) -> None:
-    """Neither 0, nor the first process, nor anything that is no pid is ever taken for the job's."""
+    """Pid 0, pid 1 and anything that is not a pid are never taken for the job's process."""
     record = convert({**FULL, "pid": pid, "pgid": pid, "started": time.time()}, PATH)
     assert (record.state, record.pid, record.pgid) == ("lost", None, None)
 
@@ -184,13 +186,13 @@ def test_a_pid_that_is_none_is_nobody(pid: object) -> None:
      ({"pid": 1}, False), ({"command": "x"}, False), ([], False), (None, False), ("pid command", False)],
 )  # fmt: skip
 def test_which_records_are_the_older_ones(text: object, older_one: bool) -> None:
-    """A pid and a command, and no schema."""
-    assert is_older(text) is older_one
+    """A record is one if it has a pid and a command, and no schema."""
+    assert is_legacy(text) is older_one
 
 
 @pytest.mark.parametrize("text", ["0001-01-01", "00010101_000000", "9999-12-31 23:59:59", "9999-12-31T23:59:59-12:00"])
 def test_times_at_the_ends_of_the_calendar(text: str) -> None:
-    """What cannot be turned into local time is no time, and never an exception."""
+    """A time that cannot be converted to local time counts as no time, and never raises an exception."""
     found = parse_started(text)
     assert found is None or found.tzinfo is not None
 
@@ -204,12 +206,12 @@ JSON = st.recursive(
 
 @given(st.fixed_dictionaries({"pid": JSON, "command": JSON}, optional=dict.fromkeys([*list(FULL)[1:6], "env"], JSON)))
 def test_whatever_stands_in_it_it_can_be_read(text: dict[str, Any]) -> None:
-    """No value of any field makes reading fail, and none but a proven process makes it run."""
+    """No value of any field makes reading fail; only a proven process makes the record `running`."""
     assert convert(text, PATH).state in ("lost", "running")
 
 
 def test_a_unit_that_its_process_is_not_in_is_not_its_own(process: subprocess.Popen[str], began: float) -> None:
-    """To cancel a job stops its unit: of one that runs, only the unit that its process is in is believed."""
+    """To cancel a job stops its unit. So a unit is accepted only if the job's process is in it."""
     text = {**FULL, "pid": process.pid, "started": began}
     folder = cgroup.folder_of(process.pid)
     for unit in ("dbus.service", "gravscope-other.scope", "/", "../x"):

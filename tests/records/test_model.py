@@ -1,4 +1,4 @@
-"""The record as a type: it comes back as it was written, and one of schema 1 loads for ever; and limits."""
+"""The record as a type: what was written is read back unchanged, and schema 1 loads for ever; and limits."""
 
 from __future__ import annotations
 
@@ -16,24 +16,16 @@ from jsonschema.exceptions import ValidationError
 
 from gravscope.base.errors import StoreError
 from gravscope.records import outcome
-from gravscope.records.model import (
-    LIVE_STATES,
-    SCHEMA_VERSION,
-    Cancel,
-    CancelStep,
-    EndState,
-    JobRecord,
-    LiveState,
-    State,
-    record_schema,
-)
-from gravscope.records.spec import Limits
+from gravscope.records.model import JobRecord, record_schema
+from gravscope.records.parts import Cancel, CancelStep
+from gravscope.records.spec import SCHEMA_VERSION, Limits
 from gravscope.records.store import Store, read_record
+from gravscope.records.types import LIVE_STATES, EndState, LiveState, State
 from tests.support import Gravscope
 
 GIB = 2**30
 FROZEN = Path(__file__).parents[1] / "data" / "record_v1.json"
-# fields that came later are not in it; none of these may ever go
+# Later fields are not counted; none of these may ever be removed.
 FIELDS_WHEN_FROZEN = 45
 LEAST = JobRecord(
     id="a_20260101_120000",
@@ -53,14 +45,14 @@ def frozen() -> dict[str, Any]:
 
 
 def test_a_record_of_schema_1_loads_for_ever() -> None:
-    """The frozen record, which no release may change, is read with every one of its values."""
+    """The frozen record, which no release may change, is read with all its values."""
     read = msgspec.to_builtins(read_record(FROZEN))
     text = frozen()
     assert {name: read.get(name, "lost") for name in text} == text
 
 
 def test_the_frozen_record_leaves_nothing_to_chance() -> None:
-    """Each of its values but the schema differs from the default, so that one that were not read would show."""
+    """Except for the schema, every value differs from its default, so that a field that is not read is noticed."""
     text, defaults = frozen(), msgspec.to_builtins(LEAST)
     assert {name for name in text if text[name] == defaults[name]} == {"schema"}
     assert text["schema"] == SCHEMA_VERSION
@@ -69,7 +61,7 @@ def test_the_frozen_record_leaves_nothing_to_chance() -> None:
 
 @pytest.mark.parametrize("name", sorted(set(frozen()) - {"id", "name", "state", "cmd", "cwd", "log_file", "created"}))
 def test_a_record_from_before_a_field_was_there_loads(tmp_path: Path, name: str) -> None:
-    """Any field but the few that say what the job is may be missing; what is unknown is then null or the default."""
+    """All fields except the few that identify the job may be missing; they are then null or the default."""
     text = frozen()
     del text[name]
     (tmp_path / "a.json").write_text(json.dumps(text))
@@ -78,7 +70,7 @@ def test_a_record_from_before_a_field_was_there_loads(tmp_path: Path, name: str)
 
 @pytest.mark.parametrize("name", ["id", "name", "state", "cmd", "cwd", "log_file", "created"])
 def test_a_record_that_does_not_say_what_it_is_of_is_none(tmp_path: Path, name: str) -> None:
-    """Without its id, name, state, command, folders or time it is no record."""
+    """Without id, name, state, command, folders or time it is not a record."""
     text = frozen()
     del text[name]
     (tmp_path / "a.json").write_text(json.dumps(text))
@@ -87,14 +79,14 @@ def test_a_record_that_does_not_say_what_it_is_of_is_none(tmp_path: Path, name: 
 
 
 def test_a_field_of_tomorrow_is_passed_by(tmp_path: Path) -> None:
-    """A newer release may add fields to schema 1; this one reads the rest."""
+    """A later release may add fields to schema 1; this one ignores them and reads the rest."""
     (tmp_path / "a.json").write_text(json.dumps({**frozen(), "gpu_seconds": 3}))
     assert read_record(tmp_path / "a.json") == read_record(FROZEN)
 
 
 @pytest.mark.parametrize("schema", [SCHEMA_VERSION + 1, 99])
 def test_a_record_of_a_later_schema_is_a_store_error(tmp_path: Path, schema: int) -> None:
-    """Trap 49: it is not half understood but refused, with the way out."""
+    """Trap 49: it is refused as a whole, and the message says what to do."""
     (tmp_path / "a.json").write_text(json.dumps({**frozen(), "schema": schema}))
     with pytest.raises(StoreError) as refused:
         Store(tmp_path).read("a")
@@ -109,14 +101,14 @@ def test_a_record_of_a_later_schema_is_a_store_error(tmp_path: Path, schema: int
      ("launcher", "slurm"), ("env", {"A": 1}), ("cancel", {}), ("limits", {"cpu_weight": -1}), ("schema", "1")],
 )  # fmt: skip
 def test_a_wrong_value_is_a_store_error(tmp_path: Path, name: str, value: object) -> None:
-    """What is no value of its field is told by the field's name."""
+    """The message names the field whose value is wrong."""
     (tmp_path / "a.json").write_text(json.dumps({**frozen(), name: value}))
     with pytest.raises(StoreError, match=rf"not a record: .*`\$\.{name}"):
         read_record(tmp_path / "a.json")
 
 
 def test_unknown_is_null_and_never_0() -> None:
-    """A record of which nothing is known yet claims no exit code, no memory and no time."""
+    """A record of which nothing is known yet has no exit code, memory or time."""
     unknown = [
         "pid",
         "exit_code",
@@ -133,7 +125,7 @@ def test_unknown_is_null_and_never_0() -> None:
 
 
 def test_which_states_live() -> None:
-    """Live until the end; and the end states are exactly those that outcomes have."""
+    """A job is live until its end, and the end states are exactly those of outcomes."""
     assert set(get_args(LiveState)) == LIVE_STATES
     names = ["SUCCEEDED", "FAILED", "KILLED", "OOM_KILLED", "TIMED_OUT", "CANCELLED", "NEVER_STARTED", "LOST"]
     assert {getattr(outcome, name) for name in names} == set(get_args(EndState))
@@ -171,7 +163,7 @@ RECORDS = st.builds(
 
 @given(RECORDS)
 def test_any_record_comes_back_as_it_was_and_fits_the_schema(record: JobRecord) -> None:
-    """Whatever stands in it: to JSON, indented as it is stored, and back is the same record; the schema allows it."""
+    """Any record, written as JSON with indentation and read again, is the same record, and the schema accepts it."""
     text = msgspec.json.format(msgspec.json.encode(record), indent=2)
     assert msgspec.json.decode(text, type=JobRecord) == record
     VALIDATOR.validate(json.loads(text))
@@ -181,7 +173,7 @@ VALIDATOR = Draft202012Validator(record_schema())
 
 
 def test_the_schema_is_one_and_holds_the_frozen_record() -> None:
-    """The generated JSON Schema is valid itself, names its dialect, and the frozen record fits it."""
+    """The generated JSON Schema is valid, names its dialect, and accepts the frozen record."""
     Draft202012Validator.check_schema(record_schema())
     assert record_schema()["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     VALIDATOR.validate(frozen())
@@ -191,13 +183,13 @@ def test_the_schema_is_one_and_holds_the_frozen_record() -> None:
     ("name", "value"), [("state", "done"), ("pid", "1"), ("cmd", "x"), ("limits", {"mem_max": "x"})]
 )
 def test_the_schema_refuses_what_is_no_record(name: str, value: object) -> None:
-    """A wrong state or type does not fit it: it is no schema that lets everything pass."""
+    """It rejects a wrong state or type, so it does not accept just anything."""
     with pytest.raises(ValidationError):
         VALIDATOR.validate({**frozen(), name: value})
 
 
 def test_a_real_record_fits_the_schema(gravscope: Gravscope) -> None:
-    """What the supervisor really wrote of a job that ran validates, and is read as the same values."""
+    """The record that the supervisor wrote of a real job is valid, and is read with the same values."""
     job = gravscope.start("-n", "real", "--timeout", "5m", "--", "true")
     record = gravscope.ended(job)
     VALIDATOR.validate(record)
@@ -206,7 +198,7 @@ def test_a_real_record_fits_the_schema(gravscope: Gravscope) -> None:
 
 
 def test_the_states_are_those_of_the_documents() -> None:
-    """The eleven words that the documents use, and no other."""
+    """They are exactly the eleven words that the documents use."""
     live, end = get_args(State)
     assert {*get_args(live), *get_args(end)} == {
         *("queued", "starting", "running", "succeeded", "failed", "killed", "oom-killed", "timed-out"),

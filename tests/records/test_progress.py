@@ -1,4 +1,4 @@
-"""How far a job is, by what it has written: what tells it, and the many lines that only look like it."""
+"""Progress from the log: lines that show it, and the many lines that only look like it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gravscope.records.progress import LONGEST, TAIL, Progress, find, of_line
 
-# a line, and done/total or the fraction, stage, seconds to the end
+# A line, and what it must give: done/total or the fraction, the stage, the seconds left.
 TELLING: list[tuple[str, str, str | None, float | None]] = [
     ("401/6000", "401/6000", None, None),
     ("  401 / 6000  ", "401/6000", None, None),
@@ -111,7 +111,7 @@ SILENT = [
 
 @pytest.mark.parametrize(("line", "comes_to", "stage", "eta"), TELLING)
 def test_what_tells_progress(line: str, comes_to: str, stage: str | None, eta: float | None) -> None:
-    """Counts, percentages, the project's own lines, tqdm's bars, and what builders and loggers make of them."""
+    """Counts, percentages, gravscope's own lines, tqdm's bars, and the lines of build tools and loggers."""
     found = of_line(line)
     assert found is not None
     said = f"{found.done}/{found.total}" if found.total is not None else str(found.fraction)
@@ -122,19 +122,19 @@ def test_what_tells_progress(line: str, comes_to: str, stage: str | None, eta: f
 
 @pytest.mark.parametrize("line", SILENT)
 def test_what_only_looks_like_it(line: str) -> None:
-    """Dates, paths, addresses, versions, prose and shares of other things say nothing of the job."""
+    """Dates, paths, addresses, versions, prose and shares of other things are not progress."""
     assert of_line(line) is None
 
 
 def test_enough_lines_are_tried() -> None:
-    """The tables are long, and name nothing twice."""
+    """The tables are long enough and have no line twice."""
     lines = [row[0] for row in TELLING] + SILENT
     assert len(SILENT) >= 40
     assert len(lines) == len(set(lines))
 
 
 def test_the_last_line_that_tells_wins() -> None:
-    """Also behind other output, and of tqdm's updates, which end with a carriage return, the last."""
+    """The last such line counts, even with other output after it; of tqdm's updates, which end with \\r, the last."""
     assert find(b"1/9\n2/9\nsaved model.bin\nhttps://x/3/9\n") == Progress(2 / 9, 2, 9)
     bars = b"".join(b"\r %d%%|#  | %d/100 [00:10<00:%02d, 4it/s]" % (n, n, 60 - n) for n in range(1, 46))
     assert find(bars) == Progress(0.45, 45, 100, None, 15.0)
@@ -142,7 +142,7 @@ def test_the_last_line_that_tells_wins() -> None:
 
 
 def test_the_time_that_is_left_is_the_lines_own_or_reckoned() -> None:
-    """What the line says counts; else the pace so far, by the job's age; nothing where neither is known."""
+    """The time in the line counts; else it is estimated from the job's age; if neither is known there is none."""
     assert find(b"3/9 | ETA=5m", 10.0) == Progress(3 / 9, 3, 9, None, 300.0)
     assert find(b"25%\n", 60.0) == Progress(0.25, eta=180.0)
     assert find(b"100%\n", 60.0) == Progress(1.0, eta=0.0)
@@ -151,13 +151,13 @@ def test_the_time_that_is_left_is_the_lines_own_or_reckoned() -> None:
 
 
 def test_percent() -> None:
-    """Rounded down, and what a line says in percent is said again as it stands."""
+    """It is rounded down, and a percentage in a line is given back unchanged."""
     assert [found.percent for each in range(101) if (found := find(b"%d%%" % each)) is not None] == list(range(101))
     assert Progress(3999 / 4000).percent == 99
 
 
 def test_only_the_end_of_a_log_is_looked_at() -> None:
-    """What is further up than the tail, and lines longer than any that a person would read, count for nothing."""
+    """Text before the tail, and lines that are too long for a person to read, are ignored."""
     assert find(b"1/9\n" + b"x\n" * TAIL) is None
     assert find(b"1/9 | " + b"x" * LONGEST + b"\n") is None
 

@@ -1,4 +1,4 @@
-"""What is asked for: limits as people write them."""
+"""Limits as people write them."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ GIB = 2**30
     ],
 )
 def test_limits_that_are_none(wrong: dict[str, Any], said: str) -> None:
-    """They are refused where they are written, with the argument's name."""
+    """Invalid limits are refused with the argument's name."""
     with pytest.raises(UsageError) as raised:
         Limits(**wrong)
     assert str(raised.value).startswith(said)
 
 
 def test_limits_as_people_write_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Text and numbers that mean the same are the same."""
+    """Texts and numbers with the same meaning give the same limits."""
     monkeypatch.setattr("gravscope.records.spec.total_memory", lambda: 16 * GIB)
     text = Limits(mem_high="6G", mem_max="50%", swap_max="infinity", cpu_quota="150%", tasks_max="64", cpu_weight="50")
     numbers = Limits(

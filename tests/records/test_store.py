@@ -1,4 +1,4 @@
-"""The folder of records: what a name means, and what a spoilt record does to the others."""
+"""The folder of records: which job a word means, and that a damaged record does not hide the others."""
 
 from __future__ import annotations
 
@@ -14,23 +14,24 @@ from hypothesis import strategies as st
 
 from gravscope.base.errors import GravscopeError, NoSuchJobError, StoreError, UsageError
 from gravscope.records.folder import make_private_folder
-from gravscope.records.ids import check_name, name_of, order_of
-from gravscope.records.model import Cancel, CancelRequest, CancelStep, JobRecord
-from gravscope.records.store import Store, each_readable, read_record
+from gravscope.records.ids import check_name, name_of, sort_key
+from gravscope.records.model import JobRecord
+from gravscope.records.parts import Cancel, CancelRequest, CancelStep
+from gravscope.records.store import Store, read_each, read_record
 from tests.support import locked_ids
 
 STAMP = "20260101_120000"
 
 
 def record_of(job_id: str, **fields: object) -> JobRecord:
-    """A record of that id."""
+    """A record with that id."""
     text = {"name": name_of(job_id), "state": "running", "cmd": ["x"], "cwd": "/", "log_file": "/x.log", "created": ""}
     return JobRecord(**{"id": job_id, **text, **fields})  # type: ignore[arg-type]
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    """A store whose folder is not there yet."""
+    """A store whose folder does not exist yet."""
     return Store(tmp_path / "deep" / "jobs")
 
 
@@ -45,7 +46,7 @@ def fill(store: Store, *ids: str) -> None:
 
 
 def test_what_is_reserved_is_private(store: Store) -> None:
-    """Trap 48: folder 0700, lock and record 0600, whatever the umask lets others have."""
+    """Trap 48: folder 0700, lock and record 0600, whatever the umask allows."""
     old = os.umask(0)
     try:
         reservation = store.reserve("fit", STAMP)
@@ -66,7 +67,7 @@ ORDER = [
 
 
 def test_ids_are_newest_first(store: Store) -> None:
-    """By the time in them and then by the number behind it, as a number; files of others come last."""
+    """Sorted by the time and then by the number, as a number; files that are not records come last."""
     fill(store, *sorted(ORDER))
     (store.jobs_dir / ".hidden_20270101_000000.json").touch()
     (store.jobs_dir / "x_20270101_000000.lock").touch()
@@ -76,7 +77,7 @@ def test_ids_are_newest_first(store: Store) -> None:
 
 
 def test_no_folder_means_no_jobs(store: Store) -> None:
-    """Where nothing was ever started there is nothing, and that is no error; a file in its place is one."""
+    """Before the first job there is no folder and no jobs, which is not an error; a file in its place is one."""
     assert (store.ids(), locked_ids(store.jobs_dir)) == ([], set())
     store.jobs_dir.parent.mkdir()
     store.jobs_dir.touch()
@@ -99,8 +100,8 @@ def test_no_folder_means_no_jobs(store: Store) -> None:
     ],
 )
 def test_the_parts_of_an_id(job_id: str, name: str, order: tuple[str, int]) -> None:
-    """Its name, its time and its number; of what is no id, all of it is the name."""
-    assert (name_of(job_id), order_of(job_id)) == (name, order)
+    """The name, the time and the number; if the text is not an id, all of it is the name."""
+    assert (name_of(job_id), sort_key(job_id)) == (name, order)
 
 
 NAMES = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}", fullmatch=True)
@@ -108,18 +109,18 @@ NAMES = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}", fullmatch=True)
 
 @given(NAMES, st.datetimes(datetime(1000, 1, 1)), st.integers(2, 10**6))
 def test_an_id_gives_back_its_name(name: str, now: datetime, count: int) -> None:
-    """Whatever the name looks like, even like an id itself."""
+    """For any name, even one that looks like an id."""
     assert check_name(name) == name
     stem = f"{name}_{now:%Y%m%d_%H%M%S}"
     assert name_of(stem) == name_of(f"{stem}_{count}") == name
-    assert order_of(f"{stem}_{count}") > order_of(stem)
+    assert sort_key(f"{stem}_{count}") > sort_key(stem)
 
 
 @pytest.mark.parametrize(
     "name", ["", ".", "..", ".x", "-x", "a b", "a/b", "重 い", "a\n", "a\0", "x" * 101, "a:b", "%n"]
 )
 def test_a_name_that_no_file_or_unit_may_have(name: str) -> None:
-    """Trap 9: a UsageError that shows the name and says what it may be."""
+    """Trap 9: a UsageError shows the name and says what is allowed."""
     with pytest.raises(UsageError, match=r"cannot be a job's name.*; take .*, such as [a-z重い_]+$"):
         check_name(name)
 
@@ -148,7 +149,7 @@ IDS = [
     ],
 )
 def test_what_a_word_means(store: Store, wanted: str, found: str) -> None:
-    """An id, a name (its newest job, never that of a longer name), the beginning of one id, or its end as shown."""
+    """An id, a name (its newest job, never one with a longer name), the beginning of an id, or the end as shown."""
     fill(store, *IDS)
     assert store.find(wanted) == found
 
@@ -167,7 +168,7 @@ def test_what_a_word_means(store: Store, wanted: str, found: str) -> None:
     ],
 )
 def test_a_word_that_means_none_or_many(store: Store, wanted: str, message: str) -> None:
-    """Never a guess: how many it may mean, or which names are near."""
+    """It is never guessed: the message says how many jobs it may mean, or which names are similar."""
     fill(store, *IDS)
     with pytest.raises(NoSuchJobError) as refused:
         store.find(wanted)
@@ -175,8 +176,8 @@ def test_a_word_that_means_none_or_many(store: Store, wanted: str, message: str)
 
 
 def test_the_newest_of_a_name_is_told_by_the_records(store: Store) -> None:
-    """Trap 51: in the hour that is repeated, or with jobs of cron in another time zone, the local time in an id says
-    nothing; the record's own time, with its offset, does."""
+    """Trap 51: in the repeated hour, or if cron has another time zone, the local time in an id does not tell which job
+    is newest. The time in the record, which has a UTC offset, does."""
     make_private_folder(store.jobs_dir)
     for job_id, created in {
         "fit_20261025_024500": "2026-10-25T02:45:00.000+02:00",
@@ -185,7 +186,7 @@ def test_the_newest_of_a_name_is_told_by_the_records(store: Store) -> None:
         "cron_20260101_210000": "2026-01-01T21:00:00.000+09:00",
         "cron_20260101_130000": "2026-01-01T13:00:00.000+00:00",
         "old_20260102_120000": "2026-01-02T12:00:00.000+00:00",
-        # more than any two zones are apart, so not even looked at
+        # Further back than two time zones can differ, so this record is not even read.
         "old_20260101_090000": "2030-01-01T09:00:00.000+00:00",
     }.items():
         store.write(record_of(job_id, created=created))
@@ -195,10 +196,10 @@ def test_the_newest_of_a_name_is_told_by_the_records(store: Store) -> None:
 
 
 def test_a_bad_record_makes_no_older_job_the_newest(store: Store) -> None:
-    """`cancel NAME` says that the newest cannot be read, and ends no other in its place."""
+    """`cancel NAME` says that the newest record cannot be read, and does not end another job instead."""
     fill(store, "fit_20260101_120000", "fit_20260101_130000", "odd_99999999_999999", "odd_99999999_999998")
     for job_id in ("fit_20260101_120000", "odd_99999999_999998"):
-        # in the zone that the ids are in, wherever that is
+        # In the local time zone, as the ids are.
         store.write(record_of(job_id, created=datetime(2026, 1, 1, 12).astimezone().isoformat()))
     store.record_path("fit_20260101_130000").write_text("{")
     assert store.find("fit") == "fit_20260101_130000"
@@ -206,7 +207,7 @@ def test_a_bad_record_makes_no_older_job_the_newest(store: Store) -> None:
 
 
 def test_a_name_may_end_like_a_record(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`x.json` is a file where there is one, else a name; with a slash it can be nothing but a file."""
+    """`x.json` is a file if it exists, else a name; a word with a slash can only be a file."""
     fill(store, "x.json_20260101_120000")
     monkeypatch.chdir(store.jobs_dir)
     assert store.locate("x.json") == (store, "x.json_20260101_120000")
@@ -221,7 +222,7 @@ def test_a_name_may_end_like_a_record(store: Store, monkeypatch: pytest.MonkeyPa
 def test_the_latest_are_what_a_sorted_list_begins_with(
     tmp_path_factory: pytest.TempPathFactory, jobs: list[tuple[str, int, int, bool]]
 ) -> None:
-    """Live ones first, all of them; then as many of the newest others as are wanted."""
+    """All live jobs first, then as many of the newest others as are wanted."""
     store = Store(tmp_path_factory.mktemp("jobs"))
     for name, second, count, live in jobs:
         job_id = f"{name}_20260101_12000{second}" + (f"_{count}" if count > 1 else "")
@@ -239,7 +240,7 @@ def test_the_latest_are_what_a_sorted_list_begins_with(
 
 
 def test_what_was_written_is_read(store: Store) -> None:
-    """A record, and a cancel request with its rungs, come back as they were, and read as text for people too."""
+    """A record and a cancel request are read back unchanged, and the file is readable text."""
     fill(store, "a")
     record = record_of("a", reason="途中", env={"A": "1"})
     store.write(record)
@@ -254,7 +255,7 @@ def test_what_was_written_is_read(store: Store) -> None:
 
 
 def test_a_record_cut_anywhere_is_a_store_error(store: Store) -> None:
-    """Trap 49: whatever byte a full disk stopped it at, reading tells which file it is, and never fails otherwise."""
+    """Trap 49: wherever a full disk has cut it, reading raises a StoreError that names the file, and nothing else."""
     fill(store, "a")
     whole = store.record_path("a").read_bytes().rstrip()
     for length in range(len(whole)):
@@ -272,7 +273,7 @@ def test_a_record_cut_anywhere_is_a_store_error(store: Store) -> None:
      b'{"schema": 1}', b'{"schema": null}', b'{"schema": 1e400}', b'{"id": "\\ud800"}', b"{} {}", b"NaN"],
 )  # fmt: skip
 def test_whatever_else_stands_there_is_a_store_error(store: Store, data: bytes) -> None:
-    """Trap 49: zeros after a power cut, nesting without end, other people's JSON: an error with a hint."""
+    """Trap 49: zeros after a power failure, very deep nesting, JSON of other programs: an error with a hint."""
     fill(store, "a")
     store.record_path("a").write_bytes(data)
     with pytest.raises(StoreError, match="move it out of the folder"):
@@ -280,7 +281,7 @@ def test_whatever_else_stands_there_is_a_store_error(store: Store, data: bytes) 
 
 
 def test_a_link_in_place_of_a_record_is_refused(store: Store, tmp_path: Path) -> None:
-    """Trap 50: a record that is a symbolic link is not followed, even to a sound record."""
+    """Trap 50: a record that is a symbolic link is not followed, even to a valid record."""
     fill(store, "sound")
     store.record_path("link").symlink_to(store.record_path("sound"))
     store.record_path("nowhere").symlink_to(tmp_path / "nowhere")
@@ -290,7 +291,7 @@ def test_a_link_in_place_of_a_record_is_refused(store: Store, tmp_path: Path) ->
 
 
 def test_one_bad_record_hides_no_other(store: Store) -> None:
-    """Trap 49: each bad one stands as its error, in its place, and all others are listed."""
+    """Trap 49: each bad record gives an error in its place, and all others are listed."""
     ids = [f"j{number}_2026010{number}_000000" for number in range(1, 8)]
     fill(store, *ids)
     store.record_path(ids[1]).write_text("{")
@@ -302,15 +303,15 @@ def test_one_bad_record_hides_no_other(store: Store) -> None:
     store.record_path(ids[4]).write_text(json.dumps(later))
     store.record_path(ids[5]).unlink()
     os.mkfifo(store.record_path(ids[5]))
-    found = list(each_readable(store, store.ids()))
+    found = list(read_each(store, store.ids()))
     assert [one.id if isinstance(one, JobRecord) else type(one) for one in found] == [ids[6], *[StoreError] * 5, ids[0]]
-    gone = list(each_readable(store, ["gone", ids[0]]))
+    gone = list(read_each(store, ["gone", ids[0]]))
     assert isinstance(gone[0], NoSuchJobError)
     assert isinstance(gone[1], JobRecord)
 
 
 def test_a_record_of_another_user_is_an_error_in_its_place(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Trap 49: what cannot be opened is told by its file and the kernel's word."""
+    """Trap 49: a file that cannot be opened gives an error with its name and the kernel's message."""
     fill(store, "a_20260101_000000", "b_20260102_000000")
     real = os.open
 
@@ -320,14 +321,14 @@ def test_a_record_of_another_user_is_an_error_in_its_place(store: Store, monkeyp
         return real(path, *rest)
 
     monkeypatch.setattr(os, "open", open_)
-    error, record = each_readable(store, store.ids())
+    error, record = read_each(store, store.ids())
     assert isinstance(error, GravscopeError)
     assert str(error).startswith(f"{store.record_path('b_20260102_000000')}: Permission denied; is it yours? else set ")
     assert isinstance(record, JobRecord)
 
 
 def test_a_disk_that_takes_nothing_is_a_store_error(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Trap 49: neither reserving nor writing fails with anything else, and the record that was there stays."""
+    """Trap 49: reserving and writing raise only StoreError, and the existing record stays."""
     fill(store, "a")
 
     def full(*_: object) -> int:
@@ -345,7 +346,7 @@ def test_a_disk_that_takes_nothing_is_a_store_error(store: Store, monkeypatch: p
 
 
 def test_a_folder_that_is_not_ours_to_search_is_a_store_error(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder of records without search permission is told in one line, not as a traceback."""
+    """Without search permission on the folder, the error is one line, not a traceback."""
 
     def refuse(path: object, *_: object, **__: object) -> int:
         raise PermissionError(13, "Permission denied", str(path))

@@ -1,4 +1,4 @@
-"""Folders of records in a bad state: one bad record is one line, all others are still listed, whatever their number."""
+"""Folders of records in a bad state: a bad record gives one line, and all others are listed, however many there are."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.records.test_store_hostile import BAD, GOOD, put, record
 from tests.support import REPOSITORY, Gravscope, until
 
 __all__ = ["inside"]
-# as many records as some years of nightly jobs leave
+# As many records as some years of nightly jobs leave.
 MANY = 20_000
 STRANGER = 64123
 
@@ -37,7 +37,7 @@ STRANGER = 64123
 
 
 def test_a_record_cut_at_every_byte(inside: Inside) -> None:
-    """However much of it a crash has left: status lists all others and has one line for it, and so has any command."""
+    """Wherever a crash has cut it: status lists all others and prints one line for it, and so does every command."""
     put(inside, GOOD, record(GOOD))
     path = put(inside, BAD, record(BAD))
     whole = path.read_bytes()
@@ -47,7 +47,7 @@ def test_a_record_cut_at_every_byte(inside: Inside) -> None:
         assert isinstance(bad, StoreError)
         assert isinstance(good, Standing)
         if length % 61:
-            continue  # the command line itself, which takes longer, now and then
+            continue  # not the command line itself each time, which takes longer
         done = inside("status")
         assert (done.status, GOOD in done.out, BAD in done.out) == (0, True, False)
         assert done.complaint.startswith(f"gravscope: {path}: not a record: ")
@@ -64,7 +64,7 @@ def test_a_record_cut_at_every_byte(inside: Inside) -> None:
 
 
 def test_a_job_of_the_same_name_runs_beside_a_cut_record(gravscope: Gravscope) -> None:
-    """A bad record keeps its id, and nothing else: a job of its name and second gets another one."""
+    """A bad record only keeps its id: a job with the same name and second gets another id."""
     store = Store(gravscope.jobs_dir)
     make_private_folder(store.jobs_dir)
     for job_id in ("x_20260101_120000", "x_20260101_120000_2"):
@@ -82,8 +82,8 @@ def test_a_job_of_the_same_name_runs_beside_a_cut_record(gravscope: Gravscope) -
 
 @pytest.mark.slow
 def test_twenty_thousand_records(inside: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
-    """status opens the live ones and the last few, and no other; all of them are listed when all are asked for, bad
-    ones among them; and one is found by its name."""
+    """status opens only the live jobs and the last few; all are listed on request, bad ones included; and a job is
+    found by its name."""
     text = json.dumps(record("JOB", boot_id="another", started="TIME", created="TIME"))
     times = [datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=number) for number in range(MANY)]
     ids = [f"job{number % 7}_{moment:%Y%m%d_%H%M%S}" for number, moment in enumerate(times)]
@@ -121,12 +121,12 @@ def test_twenty_thousand_records(inside: Inside, monkeypatch: pytest.MonkeyPatch
 
 
 def told(folder: Path) -> list[str]:
-    """What `run` would warn of."""
+    """The warnings that `run` would print."""
     return list(exposed_folders.warnings([folder, folder]))
 
 
 def test_a_folder_that_others_can_write_to_is_told(tmp_path: Path) -> None:
-    """One line for a folder that others could take files out of, and none for one with the sticky bit, or of ours."""
+    """One line for a folder from which others could remove files; none with the sticky bit or if it is ours."""
     tmp_path.chmod(0o777)
     assert told(tmp_path) == [
         f"others can take this job's files out of {tmp_path}; to stop that, type: chmod go-w {tmp_path}"
@@ -139,7 +139,7 @@ def test_a_folder_that_others_can_write_to_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.needs("root")
 def test_whose_folder_it_is(tmp_path: Path) -> None:
-    """A group of one's own may write; any other may not, nor may the folder be somebody else's."""
+    """The user's own group may have write permission; other groups may not, and the folder must be the user's."""
     tmp_path.chmod(0o770)
     assert told(tmp_path) == []
     os.chown(tmp_path, 0, STRANGER)
@@ -151,7 +151,7 @@ def test_whose_folder_it_is(tmp_path: Path) -> None:
 
 
 def test_run_tells_it_in_one_line(gravscope: Gravscope) -> None:
-    """And the record keeps it; the job runs."""
+    """The line is printed and recorded, and the job runs."""
     gravscope.jobs_dir.mkdir()
     gravscope.jobs_dir.chmod(0o777)
     done = gravscope("run", "-n", "x", "--launcher", "session", "--", "true")
@@ -162,7 +162,7 @@ def test_run_tells_it_in_one_line(gravscope: Gravscope) -> None:
 
 @contextmanager
 def as_somebody() -> Iterator[None]:
-    """What is done in here is done by an ordinary user, as whom permissions count."""
+    """Runs the block as an ordinary user, for whom permissions count."""
     if os.geteuid() != 0:
         yield
         return
@@ -176,16 +176,16 @@ def as_somebody() -> Iterator[None]:
 
 
 def test_without_permission(monkeypatch: pytest.MonkeyPatch) -> None:
-    """EACCES anywhere is one line with what to do; a record that cannot be opened hides no other."""
-    # pytest's own folders cannot be entered by somebody else
+    """EACCES anywhere gives one line that says what to do; a record that cannot be opened hides no other."""
+    # Another user cannot enter pytest's own folders.
     with tempfile.TemporaryDirectory(prefix="gravscope-") as name:
         folder = Path(name)
         if os.geteuid() == 0:
             os.chown(folder, STRANGER, STRANGER)
         with as_somebody():
             tool = Inside(folder, monkeypatch)
-            complain("")  # whatever is imported late is not to be read by that user
-            monkeypatch.chdir(folder)  # nor the settings in a checkout of root's own
+            complain("")  # imports now what that user could not import later
+            monkeypatch.chdir(folder)  # so that the settings of a checkout that root owns are not read
             put(tool, GOOD, record(GOOD))
             put(tool, BAD, record(BAD)).chmod(0)
             done = tool("status")
@@ -229,7 +229,7 @@ print(refused)
 
 @pytest.mark.needs("mount")
 def test_two_writers_on_a_disk_that_is_full_every_other_moment(tmp_path: Path) -> None:
-    """Trap 49: whoever reads meanwhile finds a whole record of one of them, and afterwards nothing else is there."""
+    """Trap 49: a reader always finds a complete record of one of the two, and at the end no other file is left."""
     with small_disk(tmp_path / "jobs", "size=240k") as folder:
         store = Store(folder)
         store.record_path(GOOD).write_text(json.dumps(record(GOOD, reason="")))

@@ -1,4 +1,4 @@
-"""Records that nobody's gravscope wrote: each is one line, hides no other, and has nobody signalled."""
+"""Records that gravscope did not write: each gives one line, hides no other, and causes no signal."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gravscope.linux import files, proc
-from gravscope.records.model import CancelRequest, LimitChange
+from gravscope.records.parts import CancelRequest, LimitChange
 from gravscope.records.spec import Limits
 from gravscope.records.store import Store, read_record
 from gravscope.supervisor import requests
@@ -29,7 +29,7 @@ WHOLE: dict[str, Any] = {
     **json.loads((Path(__file__).parents[1] / "data" / "record_v1.json").read_text()),
     "unit": None,
 }
-# every command that reads a job, and what it is asked; none of them has to wait
+# Every command that reads a job, with its arguments; none of them has to wait.
 COMMANDS: list[tuple[str, ...]] = [
     ("status",), ("status", "--json"), ("status", "-a"), ("status", BAD), ("status", BAD, "--json"), ("show", BAD),
     ("show", BAD, "--json"), ("wait", BAD, "--timeout", "0"), ("wait", BAD, "--ready", "x", "--timeout", "0"),
@@ -39,13 +39,13 @@ COMMANDS: list[tuple[str, ...]] = [
 
 
 def record(job_id: str, **fields: object) -> dict[str, Any]:
-    """A record of a job that has ended, of this boot and machine."""
+    """A record of a job of this boot and machine that has ended."""
     own = {"id": job_id, "name": job_id[:-16], "boot_id": proc.boot_id(), "host": socket.gethostname()}
     return {**WHOLE, **own, "paused": False, "throttled": False, "log_file": "/dev/null", **fields}
 
 
 def put(inside: Inside, job_id: str, text: str | bytes | dict[str, Any]) -> Path:
-    """Puts a record there, whatever it is."""
+    """Writes `text` as the record of `job_id`."""
     path = inside.jobs_dir / f"{job_id}.json"
     whole = json.dumps(text) if isinstance(text, dict) else text
     path.write_bytes(whole if isinstance(whole, bytes) else whole.encode("utf-8", "surrogatepass"))
@@ -53,7 +53,7 @@ def put(inside: Inside, job_id: str, text: str | bytes | dict[str, Any]) -> Path
 
 
 def survives(inside: Inside, text: str | bytes | dict[str, Any]) -> None:
-    """Every command tells it in at most one line and an exit status of the contract, and lists the good one."""
+    """Every command prints at most one line and a documented exit status, and lists the good record."""
     put(inside, GOOD, record(GOOD))
     for words in COMMANDS:
         put(inside, BAD, text)
@@ -70,7 +70,7 @@ def survives(inside: Inside, text: str | bytes | dict[str, Any]) -> None:
 
 @pytest.fixture
 def victim() -> Iterator[dict[str, int]]:
-    """A process that has nothing to do with any job, as a hostile record would name it."""
+    """A process that belongs to no job, as a hostile record would name it."""
     with subprocess.Popen(["sleep", "1000"]) as process:
         found = proc.stat(process.pid)
         assert found is not None
@@ -93,7 +93,7 @@ FIELDS = sorted(set(WHOLE) - {"id"})
 
 
 def odd_ones(value: object) -> Iterator[object]:
-    """Times and numbers in place of those, of which few can be: they get past the types."""
+    """Times and numbers that have the right type but are mostly impossible."""
     if isinstance(value, dict):
         yield from ({**value, name: odd} for name, item in value.items() for odd in odd_ones(item))
     elif isinstance(value, list):
@@ -106,21 +106,21 @@ def odd_ones(value: object) -> Iterator[object]:
 
 @pytest.mark.parametrize("state", ["running", "failed"])
 def test_every_field_in_turn(inside: Inside, state: str) -> None:
-    """Each number and time of a whole record, those inside of others too, made one that cannot be or hardly is."""
+    """Each number and time of a complete record, also in nested objects, is replaced by an impossible or rare one."""
     for name in FIELDS:
         for odd in odd_ones(WHOLE[name]):
             put(inside, BAD, record(BAD, **{"state": state, "signal": None, name: odd}))
             for words in (("status",), ("show", BAD), ("wait", BAD)):
                 done = inside(*words)
                 assert len(done.err.splitlines()) <= 1, (name, odd, words)
-            assert done.status % 256 != 0, (name, odd)  # the shell sees eight bits of it
+            assert done.status % 256 != 0, (name, odd)  # the shell sees only eight bits
 
 
 @pytest.mark.slow
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.sampled_from(["running", "starting", "failed"]), st.dictionaries(st.sampled_from(FIELDS), VALUES, max_size=3))
 def test_wrong_values_anywhere(inside: Inside, state: str, wrong: dict[str, Any]) -> None:
-    """Any value of any type in any field, of a job that lives or has ended."""
+    """Any value of any type in any field, for a live job and for one that has ended."""
     survives(inside, {**record(BAD, state=state), **wrong})
 
 
@@ -129,7 +129,7 @@ def test_wrong_values_anywhere(inside: Inside, state: str, wrong: dict[str, Any]
     st.dictionaries(st.sampled_from(["pid", "pgid", "name", "started", "log_file", "workdir", "env", "unit"]), VALUES)
 )
 def test_wrong_values_in_a_record_of_the_older_dispatcher(inside: Inside, wrong: dict[str, Any]) -> None:
-    """The same in one that has no schema."""
+    """The same for a record without a schema."""
     survives(inside, {"pid": 99999999, "command": "x", **wrong})
 
 
@@ -157,14 +157,14 @@ TEXTS = {
 
 @pytest.mark.parametrize("kind", TEXTS)
 def test_what_is_no_record(inside: Inside, kind: str) -> None:
-    """Texts that JSON, or a record, cannot be; those of a later key twice are believed in the last of them."""
+    """Texts that are not valid JSON or not a record; of a key that occurs twice the last value counts."""
     survives(inside, TEXTS[kind])
     put(inside, BAD, TEXTS[kind])
     for words in (("show", BAD), ("wait", BAD), ("logs", BAD), ("cancel", BAD), ("pause", BAD), ("status", BAD)):
         done = inside(*words)
         assert done.status == 6
         assert str(inside.jobs_dir / f"{BAD}.json") in done.complaint
-        assert "; " in done.complaint  # what to do about it
+        assert "; " in done.complaint  # the hint
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_what_is_no_record(inside: Inside, kind: str) -> None:
      {"effective": {"mem_high": 2**70}}, {"memory_events": {"oom": -1}}, {"started": "0001-01-01T00:00:00+14:00"}],
 )  # fmt: skip
 def test_values_that_no_job_has(inside: Inside, fields: dict[str, object]) -> None:
-    """The right type and still impossible: process 1, a status of nine bits, another's unit; the field is told."""
+    """Impossible values of the right type (pid 1, status of nine bits, foreign unit): the message names the field."""
     put(inside, BAD, record(BAD, state="running", **fields))
     for words in (("show", BAD), ("cancel", BAD)):
         done = inside(*words)
@@ -190,7 +190,7 @@ def test_values_that_no_job_has(inside: Inside, fields: dict[str, object]) -> No
 def test_a_process_that_is_not_proven_is_not_signalled(
     victim: dict[str, int], inside: Inside, fields: dict[str, object]
 ) -> None:
-    """Trap 41: a number of a living process, of another boot or start, is nobody: the job is lost, nothing is sent."""
+    """Trap 41: a live pid with another boot id or start time gets no signal, and the job is lost."""
     put(inside, BAD, record(BAD, **{**victim, "state": "running", "ended": None, "cancel": None, **fields}))
     done = inside("cancel", BAD)
     assert done.status == 0
@@ -198,7 +198,7 @@ def test_a_process_that_is_not_proven_is_not_signalled(
 
 
 def test_a_job_of_another_machine_is_not_touched(victim: dict[str, int], inside: Inside) -> None:
-    """Over a network disk: neither settled nor signalled, and cancel says where to type it."""
+    """A job on a network disk: it is neither settled nor signalled, and cancel says on which machine to type it."""
     fields = {**victim, "boot_id": "of another boot", "host": "elsewhere", "state": "running", "ended": None}
     path = put(inside, BAD, record(BAD, **fields))
     before = path.read_bytes()
@@ -214,8 +214,8 @@ def test_a_job_of_another_machine_is_not_touched(victim: dict[str, int], inside:
 
 
 def test_a_later_schema_is_left_alone(victim: dict[str, int], inside: Inside) -> None:
-    """Trap 49: a record of schema 2 is said to be newer, with the way out; neither it nor its lock is touched, nor is
-    anything settled or signalled, although nobody is in charge of it."""
+    """Trap 49: a record of schema 2 gives an error that says it is newer and what to do. Neither it nor its lock is
+    changed, and nothing is settled or signalled, although nobody is in charge of it."""
     path = put(inside, BAD, record(BAD, **victim, schema=2, state="running", ended=None, cancel=None))
     for kind in ("lock", "cancel", "limits", "paused"):
         (inside.jobs_dir / f"{BAD}.{kind}").write_text("of schema 2")
@@ -231,7 +231,7 @@ def test_a_later_schema_is_left_alone(victim: dict[str, int], inside: Inside) ->
 
 
 def test_nothing_in_a_record_reaches_the_terminal(inside: Inside) -> None:
-    """Text of a record, and the name of a file, that would clear the screen or add a line is shown escaped."""
+    """Control sequences and newlines in a record or a file name are shown escaped."""
     evil = "\x1b[2Jx\r\x07\x9b1mx"
     texts = dict.fromkeys(("cwd", "log_file", "reason", "fallback_reason", "name", "slice"), evil)
     cancel = {"requested": evil, "by": evil, "steps": [{"step": evil, "at": evil, "error": evil}]}
@@ -263,7 +263,7 @@ CHANGES = st.lists(st.builds(lambda limits: {"at": "", "by": "", "limits": limit
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(REQUESTS | VALUES, CHANGES | VALUES)
 def test_what_a_supervisor_takes_over_never_spoils_its_record(tmp_path: Path, request_: Any, changes: Any) -> None:  # noqa: ANN401
-    """Whatever stands in the request and in the new limits, the record that holds what was believed of it is one."""
+    """Whatever the request and the new limits contain, the record with the accepted parts is valid."""
     for name, value in (("cancel", request_), ("limits", changes)):
         (tmp_path / name).write_bytes(json.dumps(value).encode("utf-8", "surrogatepass"))
     recorder = Recorder(str(tmp_path / f"{GOOD}.json"), record(GOOD))
@@ -278,7 +278,7 @@ def test_what_a_supervisor_takes_over_never_spoils_its_record(tmp_path: Path, re
 
 
 def test_a_real_request_is_taken_over(tmp_path: Path) -> None:
-    """What `cancel` and `limit` write is what the supervisor believes: so the test above says something."""
+    """The supervisor accepts what `cancel` and `limit` write, so the test above is meaningful."""
     store = Store(tmp_path)
     request = CancelRequest(requested="2026-01-01T00:00:00+00:00", by="me (pid 1)", grace=3.5)
     store.write_cancel(GOOD, request)
@@ -294,7 +294,7 @@ def test_a_real_request_is_taken_over(tmp_path: Path) -> None:
     "text", [b"[" * 200_000, b'{"requested": "", "by": "", "steps": [], "grace": NaN}', b"\xff", b"{"]
 )
 def test_a_request_that_is_no_json_is_none(tmp_path: Path, text: bytes) -> None:
-    """Nesting without end, NaN and bytes that are no text end neither the supervisor nor a reader."""
+    """Deep nesting, NaN and bytes that are not text end neither the supervisor nor a reader."""
     (tmp_path / f"{GOOD}.cancel").write_bytes(text)
     assert requests.read_cancel(str(tmp_path / f"{GOOD}.cancel")) is None
     assert requests.read_changes(str(tmp_path / f"{GOOD}.cancel")) is None

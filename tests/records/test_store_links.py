@@ -1,4 +1,4 @@
-"""Trap 50: links, devices and files of others where a record or a log should be: never followed, nor waited for."""
+"""Trap 50: links, devices and foreign files in place of a record or a log are never followed or waited for."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SOMEBODY_ELSES = pytest.param("somebody else's file", marks=pytest.mark.needs("r
 
 
 def others(folder: Path, kind: str) -> Path:
-    """Something that is no file of ours, under a name of its own."""
+    """Something that is not a file of ours, under its own name."""
     path = folder / f"the {kind}"
     if kind == "folder":
         path.mkdir()
@@ -52,7 +52,7 @@ KINDS = {
 @pytest.mark.parametrize("kind", ["nothing", "file", "folder", "FIFO", "socket", DEVICE, "itself"])
 @pytest.mark.parametrize("linked", [True, False])
 def test_something_else_in_place_of_a_record(inside: Inside, tmp_path: Path, kind: str, linked: bool) -> None:
-    """Trap 50: neither followed, nor waited for, nor written through; one line, and all others are listed."""
+    """Trap 50: it is not followed, waited for or written through; it gives one line, and all others are listed."""
     put(inside, GOOD, record(GOOD))
     there, path = tmp_path / f"the {kind}", inside.jobs_dir / f"{BAD}.json"
     if kind != "itself":
@@ -77,7 +77,7 @@ def test_something_else_in_place_of_a_record(inside: Inside, tmp_path: Path, kin
 
 
 def test_a_link_keeps_its_id(tmp_path: Path) -> None:
-    """A record that is a link, even to nowhere, holds its id as a file would: no job is put in its place."""
+    """A record that is a link, even a dangling one, takes its id as a file would: no job gets that id."""
     store = Store(tmp_path)
     store.record_path("x_20260101_120000").symlink_to(tmp_path / "nowhere")
     reservation = store.reserve("x", "20260101_120000")
@@ -87,7 +87,7 @@ def test_a_link_keeps_its_id(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("relative", [True, False])
 def test_folders_that_are_links(gravscope: Gravscope, tmp_path: Path, relative: bool) -> None:
-    """A user who has moved the folders to another disk and left links there has jobs as before."""
+    """If a user moved the folders to another disk and left links, jobs work as before."""
     for link in (gravscope.jobs_dir, gravscope.log_dir):
         real = tmp_path / "disk" / link.name
         real.mkdir(parents=True, mode=0o700)
@@ -101,7 +101,7 @@ def test_folders_that_are_links(gravscope: Gravscope, tmp_path: Path, relative: 
 
 
 def test_a_folder_that_is_a_link_to_nowhere(inside: Inside, tmp_path: Path) -> None:
-    """That is one line; nothing is made at its other end."""
+    """A dangling link gives one line; nothing is created at its target."""
     inside.jobs_dir.rmdir()
     inside.jobs_dir.symlink_to(tmp_path / "nowhere")
     done = inside("run", "--launcher", "session", "--", "true")
@@ -117,7 +117,7 @@ def test_a_folder_that_is_a_link_to_nowhere(inside: Inside, tmp_path: Path) -> N
     "word", ["a/" * 3000 + "x.json", "x" * 300 + ".json", "./loop.json", "./folder.json", "./FIFO.json"]
 )
 def test_a_path_that_leads_nowhere(inside: Inside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, word: str) -> None:
-    """A record may be named by its path: whatever that is, the answer is one line."""
+    """A record may be named by its path; any path gives at most one line."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "loop.json").symlink_to("loop.json")
     (tmp_path / "folder.json").mkdir()
@@ -132,7 +132,7 @@ def test_a_path_that_leads_nowhere(inside: Inside, tmp_path: Path, monkeypatch: 
 
 @pytest.mark.parametrize("kind", ["link", "link to nowhere", "FIFO", "folder", "somebody else's file"])
 def test_something_else_in_place_of_a_log(gravscope: Gravscope, tmp_path: Path, kind: str) -> None:
-    """Trap 50: what was laid at the path of a log is never written to; the job's own log stands beside it."""
+    """Trap 50: a foreign file at the path of the log is never written to; the log gets another name beside it."""
     precious = tmp_path / "precious"
     precious.write_text("precious")
     name = "x_20260101_120000.log"
@@ -160,14 +160,14 @@ def test_something_else_in_place_of_a_log(gravscope: Gravscope, tmp_path: Path, 
 
 @pytest.mark.parametrize("kind", ["FIFO", DEVICE, "folder", SOMEBODY_ELSES, "nothing", "\0"])
 def test_a_log_that_was_replaced_is_not_read(inside: Inside, tmp_path: Path, kind: str) -> None:
-    """Neither waited for, nor read without end, nor taken for the job's words: one line, with the path."""
+    """It is not waited for, read without end, or shown as the job's output: one line names the path."""
     path = others(tmp_path, kind) if kind != "\0" else Path("/x\0")
     if kind == "somebody else's file":
         path.write_text("lies\n")
         os.chown(path, STRANGER, STRANGER)
     put(inside, BAD, record(BAD, log_file=str(path)))
     if os.geteuid() == 0 and kind == "somebody else's file":
-        assert inside("logs", BAD).out == "lies\n"  # root may look at anybody's
+        assert inside("logs", BAD).out == "lies\n"  # root may read everybody's files
         return
     for words in (("logs", BAD), ("logs", BAD, "-f"), ("wait", BAD, "--ready", "x")):
         done = inside(*words)

@@ -1,4 +1,4 @@
-"""Who is in charge of a job: locks among real processes."""
+"""Who is in charge of a job: locks between real processes."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ with Store(Path(sys.argv[1])).cancelling("a"):
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    """A store whose folder is there."""
+    """A store whose folder exists."""
     store = Store(tmp_path / "jobs")
     store.jobs_dir.mkdir(mode=0o700)
     return store
@@ -52,7 +52,7 @@ def store(tmp_path: Path) -> Store:
 
 @pytest.fixture
 def spawn() -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Starts python code in processes that are killed after the test; `fds` are inherited."""
+    """Starts Python code in processes that are killed after the test; they inherit `fds`."""
     started: list[subprocess.Popen[str]] = []
 
     def start(code: str, *words: str, fds: tuple[int, ...] = ()) -> subprocess.Popen[str]:
@@ -81,14 +81,14 @@ def hear(process: subprocess.Popen[str]) -> str:
 
 
 def tell(process: subprocess.Popen[str]) -> None:
-    """Lets the process go on."""
+    """Lets the process continue."""
     assert process.stdin is not None
     process.stdin.write("\n")
     process.stdin.flush()
 
 
 def test_no_id_is_given_twice(store: Store, spawn: Callable[..., subprocess.Popen[str]]) -> None:
-    """Eight processes that all want the same second get ids of their own, without a gap, and hold each one's lock."""
+    """Eight processes that want the same second get different ids without a gap, and each holds its own lock."""
     runners = [spawn(RESERVE, str(store.jobs_dir), str(EACH)) for _ in range(RUNNERS)]
     assert [hear(runner) for runner in runners] == ["ready"] * RUNNERS
     for runner in runners:
@@ -102,7 +102,7 @@ def test_no_id_is_given_twice(store: Store, spawn: Callable[..., subprocess.Pope
 
 
 def test_a_job_of_nobody_has_nobody_in_charge(store: Store) -> None:
-    """Neither without a lock file, nor with one that nobody holds; and looking makes none."""
+    """Nobody is in charge without a lock file or with a free lock; and looking creates no lock file."""
     assert not store.in_charge("gone")
     assert locked_ids(store.jobs_dir) == set()
     store.lock_path("left").touch()
@@ -110,26 +110,27 @@ def test_a_job_of_nobody_has_nobody_in_charge(store: Store) -> None:
 
 
 def test_whoever_inherits_the_lock_is_in_charge(store: Store, spawn: Callable[..., subprocess.Popen[str]]) -> None:
-    """The lock goes from `run` to the supervisor without a gap, and ends with that, even by SIGKILL (trap 32)."""
+    """The lock goes from `run` to the supervisor without a gap, and is free after its end, even by SIGKILL (trap
+    32)."""
     reservation = store.reserve("fit", STAMP)
     assert store.in_charge(reservation.job_id)
     child = spawn("print('up', flush=True); input()", fds=(reservation.lock_fd,))
     assert hear(child) == "up"
     os.close(reservation.lock_fd)
     assert store.in_charge(reservation.job_id)
-    with store.charge(reservation.job_id, patience=0) as ours:
+    with store.take_charge(reservation.job_id, patience=0) as ours:
         assert not ours
     child.kill()
     child.wait()
     assert not store.in_charge(reservation.job_id)
-    with store.charge(reservation.job_id) as ours:
+    with store.take_charge(reservation.job_id) as ours:
         assert ours
 
 
 def test_a_child_that_was_not_given_the_lock_does_not_hold_it(
     store: Store, spawn: Callable[..., subprocess.Popen[str]]
 ) -> None:
-    """Only who is handed the descriptor inherits it: a job's own processes never keep its record locked."""
+    """Only a child that is given the descriptor inherits the lock; a job's own processes never hold it."""
     reservation = store.reserve("fit", STAMP)
     child = spawn("print('up', flush=True); input()")
     assert hear(child) == "up"
@@ -141,8 +142,8 @@ def test_a_child_that_was_not_given_the_lock_does_not_hold_it(
 def test_who_settles_is_never_taken_for_who_is_in_charge(
     store: Store, monkeypatch: pytest.MonkeyPatch, before: int
 ) -> None:
-    """Also when the settling begins between any two of the looks by which that is found out (twenty `status` at once
-    did not agree about a job, once in some hundred runs)."""
+    """Also when settling begins between any two checks of a reader. (Once in some hundred runs, twenty `status` at once
+    disagreed about a job.)"""
     store.lock_path("a").touch(0o600)
     looks = []
     settling = []
@@ -170,33 +171,33 @@ def test_who_settles_is_never_taken_for_who_is_in_charge(
 
 
 def test_taking_charge_is_for_one_at_a_time(store: Store) -> None:
-    """While one settles a job a second gets a no, and nobody takes it for whoever ran the job."""
-    with store.charge("a") as ours:
+    """While one settles a job, a second one is refused, and nobody takes the first one for the job's supervisor."""
+    with store.take_charge("a") as ours:
         assert ours
-        with store.charge("a", patience=0) as second:
+        with store.take_charge("a", patience=0) as second:
             assert not second
         assert not store.in_charge("a")
-    with store.charge("a", patience=0) as ours:
+    with store.take_charge("a", patience=0) as ours:
         assert ours
     assert not store.in_charge("a")
 
 
 def test_looking_keeps_nobody_from_taking_charge(store: Store) -> None:
-    """Any number of those who only ask may ask at once: none of them takes another for who is in charge."""
+    """Any number of readers may check at once: none of them takes another for whoever is in charge."""
     store.lock_path("a").touch()
     with store.lock_path("a").open() as somebody_asking:
         assert files.try_lock(somebody_asking.fileno(), shared=True)
         assert not store.in_charge("a")
-    with store.charge("a", patience=0) as ours:
+    with store.take_charge("a", patience=0) as ours:
         assert ours
 
 
 def test_a_link_in_place_of_a_lock_is_not_followed(store: Store, tmp_path: Path) -> None:
-    """Trap 50: neither locked nor made through a link."""
+    """Trap 50: a lock that is a link is not locked, and no file is created through it."""
     store.lock_path("a").symlink_to(tmp_path / "victim")
     (store.jobs_dir / ".a.cancelling").symlink_to(tmp_path / "victim")
     assert not store.in_charge("a")
-    with store.charge("a", patience=0) as ours:
+    with store.take_charge("a", patience=0) as ours:
         assert not ours
     with pytest.raises(StoreError), store.cancelling("a"):
         pass
@@ -204,7 +205,7 @@ def test_a_link_in_place_of_a_lock_is_not_followed(store: Store, tmp_path: Path)
 
 
 def test_two_cancels_go_one_after_the_other(store: Store, spawn: Callable[..., subprocess.Popen[str]]) -> None:
-    """Trap 37: the second waits until the first is through, or was killed."""
+    """Trap 37: the second waits until the first has finished or was killed."""
     first = spawn(CANCELLING, str(store.jobs_dir))
     assert (hear(first), hear(first)) == ("ready", "in")
     second = spawn(CANCELLING, str(store.jobs_dir))
@@ -215,17 +216,17 @@ def test_two_cancels_go_one_after_the_other(store: Store, spawn: Callable[..., s
 
 
 def waits_for_lock(pid: int) -> bool:
-    """True once the kernel lists the process as waiting for a lock (proc_locks(5): `->` marks one who waits)."""
+    """True once the kernel lists the process as waiting for a lock (proc_locks(5): `->` marks a waiting process)."""
     waiting = [line.split() for line in Path("/proc/locks").read_text().splitlines() if "->" in line]
     return any(str(pid) in words for words in waiting)
 
 
 def test_release_leaves_the_record_alone(store: Store) -> None:
-    """What stands beside the record of a job that has ended goes, what a killed writer left as well, twice without
-    complaint; the record stays, and so does what is of other jobs."""
+    """The files beside the record of an ended job are removed, those of a killed writer as well, and a second call does
+    no harm. The record stays, and so do the files of other jobs."""
     others = [".a.b.json.7.tmp", ".a.json.x.tmp", ".aXjson.7.tmp", ".b.json.7.tmp", "a.json", "b.lock"]
     own = ["a.lock", "a.cancel", "a.limits", "a.paused", ".a.cancelling"]
-    # of no process: the highest number is 2**22
+    # Pids of no process: the highest pid is 2**22.
     own += [".a.json.4194307.tmp", ".a.cancel.4194308.tmp"]
     for name in [*own, *others]:
         (store.jobs_dir / name).touch()
@@ -235,7 +236,7 @@ def test_release_leaves_the_record_alone(store: Store) -> None:
 
 
 def test_release_leaves_a_write_in_progress_alone(store: Store) -> None:
-    """What somebody is just writing, such as the last word of a cancel or a notifier, is not taken from under it."""
+    """A file that is being written, such as the end of a cancel or of a notifier, is not removed."""
     beside = store.jobs_dir / f".a.json.{os.getpid()}.tmp"
     beside.touch()
     store.release("a")
@@ -243,7 +244,7 @@ def test_release_leaves_a_write_in_progress_alone(store: Store) -> None:
 
 
 def test_release_keeps_what_a_live_record_needs(store: Store) -> None:
-    """While the record on disk says that the job lives, as over a full disk, its lock and its requests stay."""
+    """While the record on disk says that the job lives, as on a full disk, its lock and requests stay."""
     fields = {"name": "a", "state": "running", "cmd": ["x"], "cwd": "/", "log_file": "/x.log", "created": ""}
     record = JobRecord(id="a", **fields)  # type: ignore[arg-type]
     store.write(record)

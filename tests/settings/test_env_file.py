@@ -1,4 +1,4 @@
-"""The file of variables: NAME=VALUE lines as a POSIX shell has them, but that nothing is expanded."""
+"""The file of variables: NAME=VALUE lines as in a POSIX shell, without expansion."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ from gravscope.settings.env_file import read_env_file, split_words
     ],
 )
 def test_the_file_of_variables(tmp_path: Path, text: str, variables: dict[str, str]) -> None:
-    """NAME=VALUE lines as a shell has them: quotes, export, comments; nothing is expanded; the last one counts; and a
-    line ends in a newline and in nothing else that Unicode takes for one."""
+    """NAME=VALUE lines as in a shell: quotes, export, comments; nothing is expanded; the last value counts; and only a
+    newline ends a line, not the other line ends of Unicode."""
     (tmp_path / "env").write_bytes(text.encode())
     assert read_env_file(tmp_path / "env") == variables
 
@@ -56,7 +56,7 @@ def test_the_file_of_variables(tmp_path: Path, text: str, variables: dict[str, s
     ],
 )
 def test_a_line_that_is_no_variable(tmp_path: Path, text: str, complaint: str) -> None:
-    """The file and the line are said."""
+    """The message has the file and the line."""
     path = tmp_path / "env"
     path.write_text(text)
     with pytest.raises(UsageError) as refused:
@@ -65,9 +65,9 @@ def test_a_line_that_is_no_variable(tmp_path: Path, text: str, complaint: str) -
 
 
 def test_values_that_are_no_text_are_kept_byte_for_byte(tmp_path: Path) -> None:
-    """Bytes that are no UTF-8 reach the command as they are; a NUL byte, which none can hold, is refused."""
+    """Bytes that are not UTF-8 reach the command unchanged; a NUL byte, which no variable can hold, is refused."""
     (tmp_path / "env").write_bytes(b"A=\xff\x80\n")
-    typed = Typed(["x"], env_file=str(tmp_path / "env"))
+    typed = Typed(command=["x"], env_file=str(tmp_path / "env"))
     assert os.fsencode(make_spec(typed).env["A"]) == b"\xff\x80"
     (tmp_path / "env").write_bytes(b"A=x\0y\n")
     with pytest.raises(UsageError, match="the value of A holds a NUL byte"):
@@ -80,16 +80,16 @@ def test_values_that_are_no_text_are_kept_byte_for_byte(tmp_path: Path) -> None:
 def test_what_a_shell_would_quote_is_read_as_it_was(
     tmp_path_factory: pytest.TempPathFactory, variables: dict[str, bytes]
 ) -> None:
-    """Any bytes that a line can hold, quoted as for a shell, come back."""
+    """Any bytes that a line can hold are read back if they are quoted as for a shell."""
     given = {name: os.fsdecode(value.translate(None, b"\0\n")) for name, value in variables.items()}
     path = tmp_path_factory.getbasetemp() / "quoted"
     path.write_bytes(b"".join(os.fsencode(f"{name}={shlex.quote(value)}\n") for name, value in given.items()))
     assert read_env_file(path) == given
 
 
-# lines that are all quotes, escapes, comments and blanks; without what a shell would expand, or take for syntax
+# Lines of quotes, escapes, comments and blanks, without what a shell would expand or treat as syntax.
 LINES = st.lists(st.text(st.sampled_from("aB=_-./:,+^#\"'\\ \té銀\x0c\x85"), max_size=14), min_size=100, max_size=200)
-# how many words each line has, and the words; E for what is no line to a shell
+# Prints how many words each line has, and the words; E for a line that the shell rejects.
 SHELL = r"""for line; do
   if (eval "set -- $line") 2>/dev/null; then eval "set -- $line"; printf '%s\n' "$#" ${1+"$@"}; else echo E; fi
 done"""
@@ -99,8 +99,8 @@ done"""
 @settings(max_examples=5)
 @example(["A=x#y", "A=x #y", "#", "a'b'\"c\"", '"\\a\\"\\\\"', "''", "'a\"b'", "\\#", "'", '"\\"', " a  b\t", "a\\ b"])
 def test_words_are_those_of_a_shell(lines: list[str]) -> None:
-    """The same words as `sh` makes of the same line, or an error where it has one."""
-    # a backslash at the very end would join the next line to it, where there is one
+    """The words are those that `sh` makes of the same line, or there is an error where `sh` has one."""
+    # A backslash at the very end would join the line with the next one, if there is one.
     lines = [line for line in lines if (len(line) - len(line.rstrip("\\"))) % 2 == 0]
     shell = ["sh", "-c", SHELL, "sh", *lines]
     said = subprocess.run(shell, env={"LC_ALL": "C"}, capture_output=True, check=True).stdout.decode().split("\n")

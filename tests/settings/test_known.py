@@ -1,4 +1,4 @@
-"""Every setting: what it may be, that it is documented, and that a new one is one line."""
+"""Every setting: its possible values, that it is documented, and that a new one needs one line only."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 from gravscope.actions.launch.spec import Typed, TypedLimits
 from gravscope.base.errors import UsageError
 from gravscope.base.quantity import total_memory
-from gravscope.launchers.choose import OF_A_JOB
+from gravscope.launchers.choose import JOB_VARIABLES
 from gravscope.settings.known import SETTINGS, SWITCH, VARIABLES, Setting, nearest, variable_of
 from gravscope.settings.layers import FOLDERS, Layer, environment, resolve, setting_of
 from tests.support import REPOSITORY
 
 DOCUMENT = REPOSITORY / "docs" / "configuration.md"
 FILE = Path("/nowhere/gravscope.toml")
-# per setting: what TOML may hold and what it comes to
+# Per setting: a value in TOML and the result.
 RIGHT: list[tuple[str, object, object]] = [
     ("jobs_dir", "~/jobs", "~/jobs"),
     ("log_dir", "ログ", "ログ"),
@@ -96,21 +96,21 @@ WRONG: list[tuple[str, object, str]] = [
 
 
 def in_toml(key: str, value: object) -> Layer:
-    """A file that sets it."""
+    """A file that sets `key`."""
     setting, dot, name = key.partition(".")
     return Layer({setting: {name: value} if dot else value}, FILE)
 
 
 @pytest.mark.parametrize(("key", "value", "comes_to"), RIGHT)
 def test_what_a_setting_may_be(key: str, value: object, comes_to: object) -> None:
-    """Sizes and durations as strings or numbers, names and variables as they are; the value that counts is as typed."""
+    """Sizes and durations as strings or numbers, names and variables unchanged; the result is the value as typed."""
     found = resolve([in_toml(key, value)])[key].value
     assert (found, type(found)) == (comes_to, type(comes_to))
 
 
 @pytest.mark.parametrize(("key", "value", "complaint"), WRONG)
 def test_what_a_setting_may_not_be(key: str, value: object, complaint: str) -> None:
-    """Each mistake is a UsageError that names the file and the setting, and says what would do."""
+    """Each mistake is a UsageError that names the file and the setting, and says what is allowed."""
     with pytest.raises(UsageError) as refused:
         resolve([in_toml(key, value)])
     assert str(refused.value).startswith(f"{FILE}: ")
@@ -118,14 +118,14 @@ def test_what_a_setting_may_not_be(key: str, value: object, complaint: str) -> N
 
 
 def test_every_setting_is_tried() -> None:
-    """Both lists above know every setting."""
+    """Both lists above contain every setting."""
     for tried in (RIGHT, WRONG):
         assert {setting_of(key) for key, *_ in tried} == set(SETTINGS)
 
 
 @pytest.mark.parametrize(("key", "value", "comes_to"), [row for row in RIGHT if "env" not in row[0]])
 def test_a_variable_says_the_same(key: str, value: object, comes_to: object) -> None:
-    """What TOML may hold, GRAVSCOPE_… in the environment may say, and it comes to the same."""
+    """Each value that TOML may hold can be given in GRAVSCOPE_… in the environment, with the same result."""
     name = str(variable_of(key))
     found = resolve([environment({name: str(value).lower() if value is False else str(value)})])[key]
     assert (found.value, found.source.variable) == (comes_to, name)
@@ -146,7 +146,7 @@ def test_a_variable_says_the_same(key: str, value: object, comes_to: object) -> 
     ],
 )
 def test_a_wrong_variable_is_named(name: str, text: str, complaint: str) -> None:
-    """It is a UsageError that names the variable."""
+    """A UsageError names the variable."""
     with pytest.raises(UsageError) as refused:
         resolve([environment({name: text})])
     assert str(refused.value) == complaint
@@ -166,15 +166,15 @@ def test_a_wrong_variable_is_named(name: str, text: str, complaint: str) -> None
     ],
 )
 def test_yes_and_no(text: str, comes_to: bool) -> None:
-    """The usual words for a switch, in any case."""
+    """The usual words for true and false, in upper and lower case."""
     assert resolve([environment({"GRAVSCOPE_MEMSAFE": text})])["memsafe"].value is comes_to
 
 
 def test_variables_that_are_no_settings_are_left_alone() -> None:
-    """A job's own variables, unknown ones, and empty ones say nothing; and no setting takes a job's own variable."""
+    """Variables of a job, unknown ones and empty ones have no effect; and no setting uses a variable of a job."""
     names = {variable_of(key) for key in SETTINGS}
-    assert not names & {*OF_A_JOB, "GRAVSCOPE_STRICT"}
-    others = dict.fromkeys([*OF_A_JOB, "GRAVSCOPE_MEM_HIHG", "GRAVSCOPE_ENV", "GRAVSCOPE_JOBS"], "x")
+    assert not names & {*JOB_VARIABLES, "GRAVSCOPE_STRICT"}
+    others = dict.fromkeys([*JOB_VARIABLES, "GRAVSCOPE_MEM_HIHG", "GRAVSCOPE_ENV", "GRAVSCOPE_JOBS"], "x")
     assert environment({**others, **{str(name): "" for name in names}}).values == {}
 
 
@@ -182,7 +182,7 @@ def test_variables_that_are_no_settings_are_left_alone() -> None:
     st.sampled_from(sorted(SETTINGS)), st.text(max_size=12) | st.integers() | st.floats() | st.booleans() | st.none()
 )
 def test_whatever_a_file_holds_is_a_value_or_a_usage_error(key: str, value: object) -> None:
-    """No value of any setting ends in a traceback, in a file or in a variable."""
+    """No value of any setting, in a file or in a variable, causes a traceback."""
     for layer in (in_toml(key, value), environment({f"GRAVSCOPE_{key.upper()}": str(value)})):
         try:
             resolve([layer])
@@ -191,7 +191,7 @@ def test_whatever_a_file_holds_is_a_value_or_a_usage_error(key: str, value: obje
 
 
 def test_percentages_are_of_this_machine() -> None:
-    """The least percentage of memory that is a limit at all is the one that comes to 16M."""
+    """The smallest accepted percentage of memory is the one that gives 16M."""
     enough = 100 * 17 * 2**20 / total_memory()
     assert resolve([in_toml("mem_high", f"{enough:.6f}%")])["mem_high"].value
     with pytest.raises(UsageError, match="too little"):
@@ -199,19 +199,19 @@ def test_percentages_are_of_this_machine() -> None:
 
 
 def test_the_nearest_name() -> None:
-    """A hint where there is a name like it, dashes or underscores; none where there is nothing alike."""
+    """A hint if a similar name exists, with dashes or underscores; none if no name is similar."""
     assert nearest("mem-hihg", SETTINGS) == "did you mean mem_high?"
     assert nearest("xyzzy", SETTINGS) is None
 
 
 def test_settings_are_options() -> None:
-    """Whatever may be set for one job may be typed for one: by the same name, so that it can be taken back."""
+    """Every setting that can differ by job is also an option of the same name, so that it can be overridden."""
     typed = {*vars(TypedLimits()), *vars(Typed([]))}
     assert {key for key, setting in SETTINGS.items() if setting.per_job} <= typed | {"memsafe_env"}
 
 
 def test_a_new_setting_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A line in SETTINGS, with a dot in its name for a table of its own, is known to files, jobs and environment."""
+    """A new line in SETTINGS, with a dot in its name for a table, works in files, for jobs and in the environment."""
     monkeypatch.setitem(SETTINGS, "notify.desktop", Setting(SWITCH, False))
     layer = Layer({"notify": {"desktop": True}, "jobs": {"fit": {"notify": {"desktop": False}}}}, FILE)
     assert resolve([])["notify.desktop"].value is False
@@ -228,7 +228,7 @@ def test_a_new_setting_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_setting_is_documented() -> None:
-    """docs/configuration.md has a row for each: its default, its variable, whether jobs may differ in it."""
+    """docs/configuration.md has a row for each, with its default, its variable, and whether it can be set per job."""
     rows = re.findall(
         r"^\| `([\w.]+)` \| [^|]+ \| ([^|]+) \| ([^|]+) \| (yes|no) \|", DOCUMENT.read_text(), re.MULTILINE
     )
@@ -250,7 +250,7 @@ def _said(key: str, setting: Setting) -> tuple[str, str, bool]:
 
 
 def test_documented_defaults_of_variables_are_right() -> None:
-    """docs/configuration.md names the variables of memsafe_env with their values."""
+    """docs/configuration.md lists the variables of memsafe_env with their values."""
     text = DOCUMENT.read_text()
     for key, setting in SETTINGS.items():
         if setting.kind is VARIABLES and isinstance(setting.default, Mapping):
@@ -258,7 +258,7 @@ def test_documented_defaults_of_variables_are_right() -> None:
 
 
 def test_the_documents_examples_hold() -> None:
-    """Every `toml` block of docs/configuration.md can be pasted into a gravscope.toml."""
+    """Every `toml` block of docs/configuration.md is a valid gravscope.toml."""
     blocks = re.findall(r"^```toml\n(.*?)^```$", DOCUMENT.read_text(), re.MULTILINE | re.DOTALL)
     assert blocks
     for block in blocks:

@@ -1,4 +1,4 @@
-"""Which of the places that give a setting a value wins, and what is said of the wrong ones."""
+"""Which place wins if several set a value, and the messages about wrong settings."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ KEYS = {"mem_high": ["1G", "2G", "3G"], "timeout": ["1h", "2h"], "launcher": ["a
 VALUES = st.fixed_dictionaries({}, optional={key: st.sampled_from(values) for key, values in KEYS.items()})
 ENV = st.dictionaries(st.sampled_from("ABC"), st.sampled_from(["", "x", "y"]))
 TABLE = st.builds(lambda values, env: {**values, "env": env} if env else values, VALUES, ENV)
-# those that fit the job `fit`, its own name, and those that do not fit
+# Those that match the job `fit`, its own name, and those that do not match.
 PATTERNS = ["f*", "?it", "*"]
 OTHERS = ["other", "g*", "fi", "FIT"]
 
 
 @st.composite
 def tables(draw: st.DrawFn) -> dict[str, object]:
-    """A file: settings for all jobs, and tables for some names and patterns in any order."""
+    """A file with settings for all jobs, and tables for some names and patterns in any order."""
     names = draw(st.lists(st.sampled_from([*PATTERNS, *OTHERS, "fit"]), unique=True))
     return {**draw(TABLE), "jobs": {name: draw(TABLE) for name in names}}
 
 
 def flat(table: dict[str, object]) -> dict[str, object]:
-    """The settings of a table, each variable for itself."""
+    """The settings of a table, each variable as a setting of its own."""
     env = table.get("env", {})
     assert isinstance(env, dict)
     values = {key: value for key, value in table.items() if key not in ("env", "jobs")}
@@ -41,9 +41,9 @@ def flat(table: dict[str, object]) -> dict[str, object]:
 def test_the_order_of_strength(
     users: dict[str, object], shared: dict[str, object], own: dict[str, object], given_by_variables: dict[str, str]
 ) -> None:
-    """Built in; then, in each of pyproject.toml, gravscope.toml and the user's file, what holds for all jobs; then, in
-    each of them, the patterns that fit as they stand there; then the job's name; and the environment. Each overrides
-    those before it, and only in what it says; variables of a table one by one."""
+    """The defaults; then the settings for all jobs in pyproject.toml, gravscope.toml and the user's file; then, in each
+    of them, the matching patterns in the order of the file; then the job's name; then the environment. Each overrides
+    only what it sets; variables of a table are overridden one by one."""
     shell = environment({f"GRAVSCOPE_{key.upper()}": value for key, value in given_by_variables.items()})
     layers = [Layer(shared, SHARED, ("tool", "gravscope")), Layer(own, OWN), Layer(users, USERS), shell]
     expected: dict[str, object] = {"grace": "10s", "launcher": "auto"}
@@ -61,8 +61,8 @@ def test_the_order_of_strength(
 
 
 def test_what_is_said_of_a_name_wins_among_files() -> None:
-    """Name over pattern over all jobs, in whichever file; among equals the stronger file; and the environment over all
-    of them."""
+    """A name is stronger than a pattern, and that than the settings for all jobs, in any file; for equals the stronger
+    file wins; the environment is stronger than all of them."""
     weak = {"mem_high": "1G", "jobs": {"fit": {"mem_high": "2G"}, "f*": {"mem_max": "2G", "grace": "2s"}}}
     strong = {"mem_high": "3G", "mem_max": "3G", "grace": "3s", "timeout": "3h", "jobs": {"*": {"grace": "4s"}}}
     layers = [Layer(weak, SHARED), Layer(strong, USERS)]
@@ -77,7 +77,7 @@ def test_what_is_said_of_a_name_wins_among_files() -> None:
 
 
 def test_where_a_value_stands() -> None:
-    """File and table, variable, or neither for what is built in."""
+    """A file and a table, a variable, or nothing for a default."""
     layers = [
         Layer({"mem_high": "1G", "env": {"A": "x"}}, USERS),
         Layer({"jobs": {"f*": {"mem_max": "2G", "env": {"B": "y"}}}}, SHARED, ("tool", "gravscope")),
@@ -93,7 +93,7 @@ def test_where_a_value_stands() -> None:
 
 
 def test_settings_come_in_their_own_order() -> None:
-    """As in SETTINGS, whatever the order in a file: that is how they are shown."""
+    """They are shown in the order of SETTINGS, whatever the order in a file."""
     found = resolve([Layer({"env": {"Z": "1", "A": "2"}, "launcher": "auto", "mem_high": "1G"}, OWN)])
     order = list(SETTINGS)
     assert [order.index(key.partition(".")[0]) for key in found] == sorted(
@@ -103,21 +103,21 @@ def test_settings_come_in_their_own_order() -> None:
 
 
 def test_without_a_job_its_tables_do_not_count() -> None:
-    """Not even a pattern that any name fits."""
+    """Not even a pattern that matches every name counts."""
     layer = Layer({"jobs": {"*": {"mem_high": "1G"}, "fit": {"mem_high": "2G"}}}, OWN)
     assert "mem_high" not in resolve([layer])
     assert resolve([layer], "else")["mem_high"].value == "1G"
 
 
 def test_a_name_is_no_pattern() -> None:
-    """A table's name without *, ? or [ stands for itself alone; with them it is one of a shell, upper case apart."""
+    """A name without *, ? or [ matches only itself; with them it is a shell pattern, and case matters."""
     layer = Layer({"jobs": {"a.c": {"mem_high": "1G"}, "[!x]z": {"mem_high": "2G"}}}, OWN)
     found = {name: resolve([layer], name).get("mem_high") for name in ("a.c", "abc", "A.C", "yz", "xz")}
     assert {name for name, each in found.items() if each is not None} == {"a.c", "yz"}
 
 
 def test_one_variable_of_a_table_is_changed_alone() -> None:
-    """The others of memsafe_env stay as they are."""
+    """The other variables of memsafe_env keep their values."""
     found = resolve([Layer({"memsafe_env": {"OMP_NUM_THREADS": "4", "NEW": 1}}, OWN)])
     assert variables(found, "memsafe_env") == {**MEMSAFE_ENV, "OMP_NUM_THREADS": "4", "NEW": "1"}
     assert variables(found, "env") == {}
@@ -142,14 +142,14 @@ def test_one_variable_of_a_table_is_changed_alone() -> None:
     ],
 )
 def test_what_is_not_known_is_named(values: dict[str, object], complaint: str) -> None:
-    """With the nearest name that is known, or all of them; also in a table that no job at hand needs."""
+    """The message has the most similar known name, or all of them; also in the table of another job."""
     with pytest.raises(UsageError) as refused:
         resolve([Layer(values, OWN)], "some-job")
     assert str(refused.value).startswith(f"{OWN}: {complaint}")
 
 
 def test_the_folders_alone() -> None:
-    """They are found in spite of wrong values and job tables, but not of a name that might have meant them."""
+    """They are found even if values and job tables are wrong, but not if an unknown name may have meant a folder."""
     wrong = {"mem_high": "lots", "jobs": {"fit": 3}}
     found = folders([Layer({"jobs_dir": "a", "log_dir": "b", **wrong}, OWN), environment({"GRAVSCOPE_LOG_DIR": "c"})])
     assert {key: each.value for key, each in found.items()} == {"jobs_dir": "a", "log_dir": "c"}
@@ -158,6 +158,6 @@ def test_the_folders_alone() -> None:
 
 
 def test_tables_of_jobs_in_the_order_of_strength() -> None:
-    """Patterns as they stand in the file, and then names, wherever those stand."""
+    """The patterns in the order of the file, and then the names, wherever they are."""
     layer = Layer({"jobs": {"fit": {}, "b*": {}, "a*": {}, "go": {}}}, OWN)
     assert list(job_tables(layer)) == ["b*", "a*", "fit", "go"]

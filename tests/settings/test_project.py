@@ -1,4 +1,4 @@
-"""Settings: whose they are, which of them win, and what is said of the wrong ones."""
+"""Settings: whose they are, which place wins, and the messages about wrong ones."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from tests.support import REPOSITORY
 
 @pytest.fixture
 def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """An environment whose home and state folder are under the test's own folder."""
+    """An environment whose home and state folders are in the test's folder."""
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     return {"XDG_STATE_HOME": str(tmp_path / "state")}
 
 
 @pytest.fixture
 def deep(tmp_path: Path) -> Path:
-    """A folder some way down in an outer and an inner one."""
+    """A folder some levels down, in an outer and an inner folder."""
     folder = tmp_path / "outer" / "inner" / "src"
     folder.mkdir(parents=True)
     return folder
 
 
 def value(project: Project, key: str) -> object:
-    """The value of a setting that is not a job's own."""
+    """The value of a setting for all jobs."""
     return project.settings_for()[key].value
 
 
 def test_outside_of_any_project_jobs_are_the_users(deep: Path, tmp_path: Path, state: dict[str, str]) -> None:
-    """Without settings anywhere upwards, records and logs go to the user's state folder."""
+    """If no folder upwards has settings, records and logs go to the user's state folder."""
     found = find_project(deep, state)
     assert found.root is None
     assert found.jobs_dir == tmp_path / "state/gravscope/jobs"
@@ -45,13 +45,13 @@ def test_outside_of_any_project_jobs_are_the_users(deep: Path, tmp_path: Path, s
 
 @pytest.mark.parametrize("given", [None, "", "state", "./state", "../state"])
 def test_a_relative_state_home_is_ignored(deep: Path, tmp_path: Path, state: dict[str, str], given: str | None) -> None:
-    """As the XDG specification has it: unset, empty or relative means ~/.local/state."""
+    """As in the XDG specification: if unset, empty or relative, ~/.local/state is used."""
     environ = {} if given is None else {"XDG_STATE_HOME": given}
     assert find_project(deep, environ).jobs_dir == tmp_path / "home/.local/state/gravscope/jobs"
 
 
 def test_a_project_has_folders_of_its_own(deep: Path, state: dict[str, str]) -> None:
-    """An empty gravscope.toml makes a project: its folders are below it, wherever inside of it one stands."""
+    """An empty gravscope.toml makes a project: its folders are in it, from any folder inside the project."""
     root = deep.parent
     (root / "gravscope.toml").touch()
     for cwd in (root, deep):
@@ -60,7 +60,7 @@ def test_a_project_has_folders_of_its_own(deep: Path, state: dict[str, str]) -> 
 
 
 def test_the_settings_are_taken(deep: Path, tmp_path: Path, state: dict[str, str]) -> None:
-    """Relative folders are the project's, ~ is the home folder, and memsafe can be turned off."""
+    """Relative folders are in the project, ~ is the home folder, and memsafe can be turned off."""
     (deep / "gravscope.toml").write_text('jobs_dir = "var/jobs"\nlog_dir = "~/logs"\nmemsafe = false\n')
     found = find_project(deep, state)
     assert (found.jobs_dir, found.log_dir) == (deep / "var/jobs", tmp_path / "home/logs")
@@ -68,7 +68,7 @@ def test_the_settings_are_taken(deep: Path, tmp_path: Path, state: dict[str, str
 
 
 def test_the_nearest_settings_win(deep: Path, state: dict[str, str]) -> None:
-    """Of two projects around a folder the inner one counts alone; none of the outer's settings leak in."""
+    """Of two nested projects only the inner one counts; no setting of the outer one is used."""
     inner, outer = deep.parent, deep.parent.parent
     (outer / "gravscope.toml").write_text('jobs_dir = "outer"\nlog_dir = "outer-logs"\nmemsafe = false\n')
     (inner / "pyproject.toml").write_text('[tool.gravscope]\njobs_dir = "inner"\n')
@@ -81,7 +81,7 @@ def test_the_nearest_settings_win(deep: Path, state: dict[str, str]) -> None:
 
 
 def test_its_own_file_beats_pyproject(deep: Path, state: dict[str, str]) -> None:
-    """In one folder both count, and what stands in gravscope.toml is the stronger; but not over a job's own."""
+    """If a folder has both, both count; gravscope.toml is stronger, but not over the settings of one job."""
     (deep / "gravscope.toml").write_text('jobs_dir = "own"\nmem_high = "1G"\nmem_max = "3G"\n')
     (deep / "pyproject.toml").write_text(
         '[tool.gravscope]\njobs_dir = "shared"\nlog_dir = "shared"\nmem_max = "2G"\n'
@@ -97,8 +97,8 @@ def test_its_own_file_beats_pyproject(deep: Path, state: dict[str, str]) -> None
 def test_the_users_file_is_the_stronger_one(
     deep: Path, tmp_path: Path, state: dict[str, str], config: str | None
 ) -> None:
-    """$XDG_CONFIG_HOME where that is absolute, else ~/.config: it wins over what the project has for all jobs, folders
-    included, and not over what that has for one."""
+    """The file in $XDG_CONFIG_HOME if that is absolute, else in ~/.config. It overrides the project's settings for all
+    jobs, including folders, but not those for one job."""
     home = tmp_path / "config" if config == "/" else tmp_path / "home/.config"
     environ = state if config is None else {**state, "XDG_CONFIG_HOME": str(home) if config == "/" else config}
     (home / "gravscope").mkdir(parents=True)
@@ -116,7 +116,7 @@ def test_the_users_file_is_the_stronger_one(
 
 
 def test_a_relative_folder_of_the_users_is_each_projects_own(deep: Path, tmp_path: Path, state: dict[str, str]) -> None:
-    """So that a name means no other project's job; one at home, and an absolute one, take the jobs of all of them."""
+    """So a name never means a job of another project. With ~ or an absolute path, all projects share it."""
     users = tmp_path / "home/.config/gravscope/config.toml"
     users.parent.mkdir(parents=True)
     users.write_text('jobs_dir = ".jobs"\nlog_dir = "~/logs"\n')
@@ -131,13 +131,13 @@ def test_a_relative_folder_of_the_users_is_each_projects_own(deep: Path, tmp_pat
 def test_without_a_home_there_are_no_settings_of_the_users(
     deep: Path, state: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A container's user who is in no /etc/passwd still runs jobs where the folders are given."""
+    """A container's user without an entry in /etc/passwd can run jobs if the folders are given."""
     monkeypatch.setattr("os.path.expanduser", lambda path: path)
     assert [layer.file for layer in find_project(deep, state).layers] == [None]
 
 
 def test_without_settings_no_time_is_lost(deep: Path, state: dict[str, str]) -> None:
-    """Where there is no file of ours, nothing is loaded to read one: many short commands run in such folders."""
+    """Without a file of ours, no module is loaded to read one: many short commands run in such folders."""
     (deep / "pyproject.toml").write_text('[project]\nname = "x"\n')
     code = (
         "import sys; from pathlib import Path; from gravscope.settings.project import find_project\n"
@@ -150,7 +150,7 @@ def test_without_settings_no_time_is_lost(deep: Path, state: dict[str, str]) -> 
 
 @pytest.mark.parametrize("text", ["", "this is no TOML", '[project]\nname = "x"\n', "[tool.ruff]\n", "tool = 3\n"])
 def test_a_pyproject_of_others_is_no_project(deep: Path, state: dict[str, str], text: str) -> None:
-    """Without [tool.gravscope] a pyproject.toml is passed by, and the search goes on upwards."""
+    """A pyproject.toml without [tool.gravscope] is ignored, and the search continues upwards."""
     (deep / "pyproject.toml").write_text(text)
     (deep.parent / "pyproject.toml").write_text("[tool.gravscope]\n")
     assert find_project(deep, state).root == deep.parent
@@ -158,7 +158,7 @@ def test_a_pyproject_of_others_is_no_project(deep: Path, state: dict[str, str], 
 
 @pytest.mark.parametrize("name", ["gravscope.toml", "pyproject.toml"])
 def test_the_environment_overrides_settings(deep: Path, tmp_path: Path, state: dict[str, str], name: str) -> None:
-    """GRAVSCOPE_JOBS_DIR and GRAVSCOPE_LOG_DIR win over a project's; empty ones count as unset."""
+    """GRAVSCOPE_JOBS_DIR and GRAVSCOPE_LOG_DIR override a project's folders; empty ones count as unset."""
     table = "[tool.gravscope]\n" if name == "pyproject.toml" else ""
     (deep / name).write_text(f'{table}jobs_dir = "a"\nlog_dir = "b"\n')
     both = {**state, "GRAVSCOPE_JOBS_DIR": str(tmp_path / "J"), "GRAVSCOPE_LOG_DIR": "L"}
@@ -169,7 +169,7 @@ def test_the_environment_overrides_settings(deep: Path, tmp_path: Path, state: d
 
 
 def test_the_environment_overrides_the_users_folders(deep: Path, tmp_path: Path, state: dict[str, str]) -> None:
-    """Outside of any project too."""
+    """Also outside of any project."""
     found = find_project(deep, {**state, "GRAVSCOPE_JOBS_DIR": str(tmp_path / "J")})
     assert (found.jobs_dir, found.log_dir) == (tmp_path / "J", tmp_path / "state/gravscope/logs")
 
@@ -185,7 +185,7 @@ def test_the_environment_overrides_the_users_folders(deep: Path, tmp_path: Path,
 )
 @pytest.mark.parametrize("name", ["gravscope.toml", "pyproject.toml"])
 def test_a_wrong_setting_is_named(deep: Path, state: dict[str, str], name: str, text: str, complaint: str) -> None:
-    """An unknown setting or a folder that is none is a UsageError that names the file, the line and the setting."""
+    """For an unknown setting or an invalid folder, a UsageError names the file, the line and the setting."""
     path = deep / name
     path.write_text(("[tool.gravscope]\n" if name == "pyproject.toml" else "") + text)
     with pytest.raises(UsageError) as refused:
@@ -194,7 +194,7 @@ def test_a_wrong_setting_is_named(deep: Path, state: dict[str, str], name: str, 
 
 
 def test_what_is_wrong_for_jobs_does_not_hide_them(deep: Path, state: dict[str, str]) -> None:
-    """Records are found although no job could be started with these settings: one that runs has to be ended."""
+    """Records are found even if no job can be started with these settings: a running job must be cancellable."""
     (deep / "gravscope.toml").write_text('jobs_dir = "here"\nmem_high = "lots"\n[jobs.fit]\nmemory = 3\n')
     found = find_project(deep, {**state, "GRAVSCOPE_MEM_MAX": "lots"})
     assert found.jobs_dir == deep / "here"
@@ -204,7 +204,7 @@ def test_what_is_wrong_for_jobs_does_not_hide_them(deep: Path, state: dict[str, 
 
 @pytest.mark.parametrize("data", [b"jobs_dir = \n", b"[tool", b'jobs_dir = "\xff"\n', b"\0"])
 def test_a_file_that_is_no_toml_is_named(deep: Path, state: dict[str, str], data: bytes) -> None:
-    """Half a file, or one that is no text, is a UsageError that names it and says what to do."""
+    """For half a file, or one that is not text, a UsageError names it and says what to do."""
     (deep / "gravscope.toml").write_bytes(data)
     with pytest.raises(UsageError) as refused:
         find_project(deep, state)
@@ -214,14 +214,14 @@ def test_a_file_that_is_no_toml_is_named(deep: Path, state: dict[str, str], data
 
 @pytest.mark.parametrize("value", ["3", '"x"', "[]", "true"])
 def test_a_table_that_is_none_is_named(deep: Path, state: dict[str, str], value: str) -> None:
-    """`tool.gravscope` that is no table is a UsageError, not a traceback."""
+    """If `tool.gravscope` is not a table, there is a UsageError, not a traceback."""
     (deep / "pyproject.toml").write_text(f"[tool]\ngravscope = {value}\n")
     with pytest.raises(UsageError, match="must be a table"):
         find_project(deep, state)
 
 
 def test_a_home_that_is_not_there_is_named(deep: Path, state: dict[str, str]) -> None:
-    """A ~ that means nobody is a UsageError, not a traceback."""
+    """A ~ for an unknown user gives a UsageError, not a traceback."""
     with pytest.raises(UsageError, match="no such home folder"):
         find_project(deep, {**state, "GRAVSCOPE_JOBS_DIR": "~no-such-user-here/jobs"})
 
@@ -229,7 +229,7 @@ def test_a_home_that_is_not_there_is_named(deep: Path, state: dict[str, str]) ->
 def test_a_folder_above_that_is_not_ours_to_search_has_no_settings(
     deep: Path, tmp_path: Path, state: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where sudo -u leaves us below somebody's private folder, the search goes on instead of failing."""
+    """If `sudo -u` leaves us below another user's private folder, the search continues instead of failing."""
     private, real = str(deep.parent), os.stat
 
     def stat(path: str | Path | int, **options: object) -> os.stat_result:

@@ -1,4 +1,4 @@
-"""TOML files: what is wrong with one, and which line of it something stands in."""
+"""TOML files: the messages about wrong ones, and the line number of a value."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gravscope.base.errors import UsageError
-from gravscope.settings.tomlfile import dotted, line_of, place, read_toml
+from gravscope.settings.tomlfile import dotted, line_of, location, read_toml
 
 TEXT = """\
 # mem_high = 1
@@ -70,14 +70,14 @@ again = 15
     ],
 )
 def test_the_line_of_what_is_set(keys: str, line: int | None) -> None:
-    """The line that sets it, else the first below it, else its table's; none where a string looks like such a line."""
+    """The line that sets it, else the first line below it, else its table's; none if a string contains such a line."""
     tomllib.loads(TEXT)
     assert line_of(TEXT, keys.split("/")) == line
 
 
 @given(st.text(alphabet='[]."=# ab\n', max_size=60) | st.text(max_size=30), st.lists(st.text(max_size=3), max_size=3))
 def test_any_text_has_lines_or_none(text: str, keys: list[str]) -> None:
-    """Looking for a line never fails, whatever the file holds: it is done to say what else is wrong."""
+    """The search for a line never fails, whatever the file holds, as it is done to report another error."""
     line = line_of(text, keys)
     assert line is None or 1 <= line <= text.count("\n") + 1
 
@@ -87,7 +87,7 @@ def test_any_text_has_lines_or_none(text: str, keys: list[str]) -> None:
 )
 @example(['a"b', "c\\d", "途中", "rep6_*"])
 def test_dotted_names_are_toml(keys: list[str]) -> None:
-    """What a message calls a setting can be pasted into the file."""
+    """The name of a setting in a message can be pasted into the file."""
     found: object = tomllib.loads(f"{dotted(keys)} = 1")
     for key in keys:
         assert isinstance(found, dict)
@@ -96,17 +96,17 @@ def test_dotted_names_are_toml(keys: list[str]) -> None:
 
 
 def test_a_place_is_a_file_and_a_line(tmp_path: Path) -> None:
-    """FILE:LINE, or the file alone where there is no such line, or the file has gone meanwhile."""
+    """FILE:LINE, or only the file if there is no such line or the file is gone."""
     path = tmp_path / "x.toml"
     path.write_text("a = 1\nb = 2\n")
-    assert (place(path, ["b"]), place(path, ["c"])) == (f"{path}:2", str(path))
+    assert (location(path, ["b"]), location(path, ["c"])) == (f"{path}:2", str(path))
     path.unlink()
-    assert place(path, ["b"]) == str(path)
+    assert location(path, ["b"]) == str(path)
 
 
 @pytest.mark.parametrize("data", [b"a = \n", b"a = 1\na = 2\n", b'a = "\xff"\n', b"\0", b"a = " + b"9" * 5000, None])
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, data: bytes | None) -> None:
-    """One that is no TOML, or no text, or too much for Python, or not there: a UsageError that names it."""
+    """If it is not TOML, not text, too much for Python, or missing, a UsageError names it."""
     path = tmp_path / "x.toml"
     if data is not None:
         path.write_bytes(data)

@@ -1,4 +1,4 @@
-"""What a request to end the job had to do with its end: as it stands on disk when the last process has just ended."""
+"""Whether a cancel request ended the job, from the request on disk when the last process has just ended."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from gravscope.records.outcome import KILL_GROUP, STOP_UNIT, TERM_GROUP
 from gravscope.supervisor import cancellation
-from gravscope.supervisor.cancellation import Wish, wish_at_the_end
+from gravscope.supervisor.cancellation import CancelRequest, cancel_at_end
 from tests.support import PATIENCE
 
 WHEN = "2026-01-01T12:00:00.000+00:00"
@@ -20,14 +20,14 @@ NOBODY, ONE, ONE_ANSWERS = ({"able": able, "answering": answer} for able, answer
 
 
 def request(*steps: str, **facts: Any) -> dict[str, Any]:  # noqa: ANN401
-    """A request with such steps."""
-    told = [{"step": step, "at": WHEN, "error": None} for step in steps]
-    return {"requested": WHEN, "by": "me (pid 1)", "grace": None, "steps": told, "reached": NOBODY, **facts}
+    """A request with these steps."""
+    taken = [{"step": step, "at": WHEN, "error": None} for step in steps]
+    return {"requested": WHEN, "by": "me (pid 1)", "grace": None, "steps": taken, "reached": NOBODY, **facts}
 
 
 @pytest.fixture
 def put(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, Any] | str], str]:
-    """Puts a request beside a record; where that is. Whatever comes later is waited for, however busy the machine."""
+    """Writes a request beside a record and returns its path. The code under test gets a long time limit."""
     monkeypatch.setattr(cancellation, "PATIENCE", PATIENCE)
 
     def write(found: dict[str, Any] | str) -> str:
@@ -39,9 +39,9 @@ def put(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, 
     return write
 
 
-def at_the_end(path: str, *told: int, told_first: bool = False) -> Wish:
+def at_the_end(path: str, *stop_signals: int, supervisor_first: bool = False) -> CancelRequest:
     """The request; there must be one."""
-    found = wish_at_the_end(path, list(told), told_first=told_first)
+    found = cancel_at_end(path, list(stop_signals), supervisor_first=supervisor_first)
     assert found is not None
     return found
 
@@ -50,13 +50,13 @@ Put = Callable[[dict[str, Any] | str], str]
 
 
 def test_no_request(tmp_path: Path) -> None:
-    """None is none."""
-    assert wish_at_the_end(str(tmp_path / "x.cancel"), [], told_first=False) is None
+    """Without a request file the result is None."""
+    assert cancel_at_end(str(tmp_path / "x.cancel"), [], supervisor_first=False) is None
 
 
 @pytest.mark.parametrize("reached", [NOBODY, ONE, ONE_ANSWERS])
 def test_a_step_that_is_through(put: Put, reached: dict[str, int]) -> None:
-    """It has reached whom it says, and the record takes the request without that."""
+    """A finished step has reached the processes that it names; the record gets the request without that."""
     found = at_the_end(put(request(TERM_GROUP, reached=reached)))
     assert found.steps == (TERM_GROUP,)
     assert (found.reached, found.answered) == (reached["able"] > 0, reached["answering"] > 0)
@@ -64,7 +64,7 @@ def test_a_step_that_is_through(put: Put, reached: dict[str, int]) -> None:
 
 
 def test_a_step_that_is_being_taken_is_waited_for(put: Put) -> None:
-    """Whom it reaches is known a moment later: nobody, since the job had ended by itself."""
+    """The result of the step is known a little later: it reached nobody, because the job had ended by itself."""
     path = put(request(TERM_GROUP, acting=ONE_ANSWERS))
     later = threading.Timer(0.05, put, [request(TERM_GROUP, acting=None)])
     later.start()
@@ -74,7 +74,7 @@ def test_a_step_that_is_being_taken_is_waited_for(put: Put) -> None:
 
 
 def test_the_next_step_comes_after_the_end(put: Put) -> None:
-    """What the cancel goes on to, not knowing that the job has ended, is none of its cause."""
+    """A step that the cancel begins after the job has ended did not end the job."""
     path = put(request(TERM_GROUP, acting=NOBODY))
     later = threading.Timer(0.05, put, [request(TERM_GROUP, KILL_GROUP, acting=ONE_ANSWERS)])
     later.start()
@@ -84,41 +84,41 @@ def test_the_next_step_comes_after_the_end(put: Put) -> None:
 
 
 def test_a_cancel_that_was_killed_in_a_step(put: Put, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody will ever say whom it reached: in doubt those it was about to."""
+    """Its result will never be known: in doubt the step reached the processes that it was about to signal."""
     monkeypatch.setattr(cancellation, "PATIENCE", 0.02)
     assert at_the_end(put(request(TERM_GROUP, acting=ONE_ANSWERS))).answered
 
 
 def test_a_stop_job_that_has_reached_us(put: Put) -> None:
-    """systemd signals the supervisor as well, and so the job, too, at about the same time."""
+    """systemd signals the supervisor and the job at about the same time: a signal to the one means one to the other."""
     path = put(request(STOP_UNIT, acting=ONE))
     assert at_the_end(path, 15).reached
-    told: list[int] = []
-    later = threading.Timer(0.05, told.append, [15])
+    stop_signals: list[int] = []
+    later = threading.Timer(0.05, stop_signals.append, [15])
     later.start()
-    found = wish_at_the_end(path, told, told_first=False)
+    found = cancel_at_end(path, stop_signals, supervisor_first=False)
     later.join()
     assert found is not None
     assert found.reached
 
 
 def test_a_stop_job_that_comes_to_us_first(put: Put, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the supervisor is signalled before the job, a job that ended while it was not had ended by itself: that is
+    """If the supervisor is signalled before the job, and has not been signalled yet, the job ended by itself; that is
     known at once."""
     monkeypatch.setattr(cancellation, "PATIENCE", 1e6)
-    found = at_the_end(put(request(STOP_UNIT, acting=ONE_ANSWERS)), told_first=True)
+    found = at_the_end(put(request(STOP_UNIT, acting=ONE_ANSWERS)), supervisor_first=True)
     assert (found.reached, found.answered) == (False, False)
 
 
 def test_an_empty_request(put: Put) -> None:
-    """All that a full disk would take: somebody asked, and in doubt it was that."""
+    """A full disk leaves an empty file: somebody asked for the end, and in doubt that ended the job."""
     found = at_the_end(put(""))
     assert found.steps == (cancellation.UNWRITTEN,)
     assert (found.reached, found.answered, found.record["steps"]) == (True, True, [])
 
 
 def test_a_request_that_says_nothing_of_whom_it_reached(put: Put) -> None:
-    """As an older gravscope writes it: in doubt it was that."""
+    """An older gravscope writes such requests: in doubt the request ended the job."""
     text = request(TERM_GROUP)
     del text["reached"]
     assert at_the_end(put(text)).answered

@@ -1,4 +1,4 @@
-"""What is sent to journald, read by a socket in its place."""
+"""What is sent to journald, read from a socket that stands in for journald's."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def journald(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket
 
 
 def test_an_entry_names_its_unit(journald: socket.socket) -> None:
-    """The unit stands in the entry itself: journald, which may read it late, need not find it out."""
+    """The entry itself names the unit: journald, which may read it late, need not look it up."""
     Journal("fit_1", "fit", "gravscope-fit_1.scope", None).event(ENDED, "job fit_1 ended")
     lines = journald.recv(4096).split(b"\n")
     assert b"USER_UNIT=gravscope-fit_1.scope" in lines
@@ -33,12 +33,12 @@ def test_an_entry_names_its_unit(journald: socket.socket) -> None:
 
 
 def test_without_a_unit_none_is_named(journald: socket.socket) -> None:
-    """A job in a session has no unit, and its entries do not pretend to one."""
+    """A job in a session has no unit, and its entries name none."""
     Journal("fit_1", "fit", None, None).event(ENDED, "job fit_1 ended")
     assert b"USER_UNIT" not in journald.recv(4096)
 
 
 def test_without_journald_nothing_happens(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Where there is no journald, an event is no error."""
+    """Where there is no journald, sending an event is not an error."""
     monkeypatch.setattr(journal, "SOCKET", str(tmp_path / "none"))
     Journal("fit_1", "fit", None, None).event(ENDED, "job fit_1 ended")

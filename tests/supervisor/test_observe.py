@@ -1,4 +1,4 @@
-"""Who holds a limit while it changes, from a scope made of files."""
+"""Who enforces a limit while it is changed, with a scope that is made of ordinary files."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from gravscope.linux import cgroup
-from gravscope.supervisor.cgroups import Place
+from gravscope.supervisor.cgroups import JobCgroups
 from gravscope.supervisor.journal import Journal
-from gravscope.supervisor.observe import Notice, agree
+from gravscope.supervisor.observe import Observer, update_enforcement
 from gravscope.supervisor.record import Recorder
 from gravscope.supervisor.request import Request
 
@@ -18,19 +18,19 @@ MIB = 1 << 20
 
 
 def request_in(folder: Path, mem_max: int | None) -> Request:
-    """One of a job in a scope, as far as limits need it."""
+    """The request of a job in a scope, with the fields that limits need."""
     values: dict[str, object] = dict.fromkeys(name for name in Request.__annotations__ if name != "watched")
     paths = {"limits_path": str(folder / "x.limits"), "pause_path": str(folder / "x.paused")}
     return Request(values | paths | {"mem_max": mem_max})
 
 
-def scope_in(folder: Path, **files: str) -> Place:
-    """A scope with these files, an underscore for each dot."""
+def scope_in(folder: Path, **files: str) -> JobCgroups:
+    """A scope with these files; an underscore stands for a dot in the name."""
     scope = folder / "gravscope.slice" / "x.scope"
     scope.mkdir(parents=True)
     for name, text in files.items():
         (scope / name.replace("_", ".")).write_text(text)
-    return Place(str(scope), str(scope / "job"))
+    return JobCgroups(str(scope), str(scope / "job"))
 
 
 @pytest.fixture(autouse=True)
@@ -41,21 +41,21 @@ def mounted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(("has_file", "watched"), [(True, False), (False, True)])
 def test_the_watch_does_not_step_in_while_the_kernel_is_told(tmp_path: Path, has_file: bool, watched: bool) -> None:
-    """A lower limit that is asked for and does not hold yet is left to the kernel, if the kernel can hold it."""
-    place = scope_in(tmp_path, **({"memory_max": str(80 * MIB)} if has_file else {}))
+    """A lower limit that was asked for and is not in effect yet is left to the kernel, if the kernel can enforce it."""
+    cgroups = scope_in(tmp_path, **({"memory_max": str(80 * MIB)} if has_file else {}))
     request = request_in(tmp_path, 80 * MIB)
     recorder = Recorder(str(tmp_path / "x.json"), {"limits": {"mem_max": 80 * MIB}, "warnings": []})
-    agree(request, recorder, place)
+    update_enforcement(request, recorder, cgroups)
     assert request.watched is watched
-    notice = Notice(request, place, recorder, Journal("x", "x", None, None))
+    observer = Observer(request, cgroups, recorder, Journal("x", "x", None, None))
     Path(request.limits_path).write_text(json.dumps([{"at": "", "by": "", "limits": {"mem_max": 20 * MIB}}]))
-    assert notice.new_limits()
+    assert observer.new_limits()
     assert (request.mem_max, request.watched) == (20 * MIB, watched)
 
 
 def test_at_the_start_the_watch_takes_what_the_kernel_did_not(tmp_path: Path) -> None:
-    """A limit that the manager did not pass on to the kernel is the watch's from the start."""
+    """A limit that the manager did not pass on to the kernel is enforced by the watch from the start."""
     request = request_in(tmp_path, 20 * MIB)
     recorder = Recorder(str(tmp_path / "x.json"), {"limits": {"mem_max": 20 * MIB}, "warnings": []})
-    agree(request, recorder, scope_in(tmp_path, memory_max="max"))
+    update_enforcement(request, recorder, scope_in(tmp_path, memory_max="max"))
     assert (request.watched, recorder.record["enforcement"]) == (True, "watch")

@@ -1,4 +1,4 @@
-"""What is laid beside a record is a request only if the job's own user, or root, laid it there."""
+"""A file beside a record is a request only if it belongs to the job's user or to root."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import pytest
 
 from gravscope.linux import proc
 from gravscope.supervisor import requests
-from gravscope.supervisor.cgroups import Place
+from gravscope.supervisor.cgroups import JobCgroups
 from gravscope.supervisor.journal import Journal
-from gravscope.supervisor.observe import Notice
-from gravscope.supervisor.processes import Tree
+from gravscope.supervisor.observe import Observer
+from gravscope.supervisor.processes import JobProcesses
 from gravscope.supervisor.record import Recorder
 from gravscope.supervisor.request import Request
 from gravscope.supervisor.requests import is_noted, read_cancel, read_changes
@@ -31,7 +31,7 @@ READERS: dict[str, tuple[Callable[[str], object], str]] = {
 
 @pytest.fixture(params=READERS)
 def laid(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Callable[[str], object], Path]:
-    """A request of each kind, and what reads it."""
+    """A request of each kind, and the function that reads it."""
     reader, text = READERS[request.param]
     path = tmp_path / f"x.{request.param}"
     path.write_text(text)
@@ -39,7 +39,7 @@ def laid(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Callable[[str]
 
 
 def of_a_stranger(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Makes the file somebody else's; without root, us somebody else."""
+    """Makes another user the owner of the file; without root, makes this process appear as another user."""
     if os.geteuid() == 0:
         os.chown(path, STRANGER, STRANGER, follow_symlinks=False)
         monkeypatch.setattr(os, "geteuid", lambda: 4711)
@@ -48,7 +48,7 @@ def of_a_stranger(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_ones_own_is_believed(laid: tuple[Callable[[str], object], Path]) -> None:
-    """And is there only once it has been laid."""
+    """A request of one's own is read; without the file there is none."""
     reader, path = laid
     assert reader(str(path))
     path.unlink()
@@ -58,7 +58,7 @@ def test_ones_own_is_believed(laid: tuple[Callable[[str], object], Path]) -> Non
 def test_that_of_somebody_else_is_not(
     laid: tuple[Callable[[str], object], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever it says, and even if all may read it."""
+    """A request of another user does not count, whatever it says, even if everybody may read and write it."""
     reader, path = laid
     path.chmod(0o666)
     of_a_stranger(path, monkeypatch)
@@ -67,7 +67,7 @@ def test_that_of_somebody_else_is_not(
 
 @pytest.mark.parametrize("kind", ["cancel", "limits"])
 def test_a_link_is_not_followed(tmp_path: Path, kind: str) -> None:
-    """Not even to a request of one's own, such as that for another job."""
+    """A symbolic link is not followed, not even to a request of one's own, such as that for another job."""
     reader, text = READERS[kind]
     (tmp_path / "x").write_text(text)
     (tmp_path / "y").symlink_to(tmp_path / "x")
@@ -76,7 +76,7 @@ def test_a_link_is_not_followed(tmp_path: Path, kind: str) -> None:
 
 
 def test_a_request_that_is_written_at_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An empty one, all that a full disk would take, is replaced between two looks at it: it is there all the same."""
+    """If an empty file, as a full disk leaves it, is replaced between two reads, the request is still found."""
     path, real = tmp_path / "x.cancel", os.lstat
     path.touch()
 
@@ -88,17 +88,17 @@ def test_a_request_that_is_written_at_last(tmp_path: Path, monkeypatch: pytest.M
     assert read_cancel(str(path)) == CANCEL
 
 
-class Stopped(Tree):
-    """A job of which every process stands still."""
+class Stopped(JobProcesses):
+    """A job whose processes are all stopped."""
 
-    def processes(self) -> list[proc.Stat]:
+    def alive(self) -> list[proc.Stat]:
         """One process, in state T."""
         return [proc.Stat(f"7 (x) T {'1 ' * 20}")]
 
 
 @pytest.mark.parametrize("ours", [True, False])
 def test_who_may_say_that_a_job_was_paused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ours: bool) -> None:
-    """Where there is no freezer, a job whose processes all stand still counts as paused only after our own note."""
+    """Without a freezer, a job whose processes are all stopped counts as paused only if there is a note of our own."""
     note = tmp_path / "x.paused"
     note.touch()
     if not ours:
@@ -106,5 +106,5 @@ def test_who_may_say_that_a_job_was_paused(tmp_path: Path, monkeypatch: pytest.M
     values: dict[str, object] = dict.fromkeys(name for name in Request.__annotations__ if name != "watched")
     values |= {"pause_path": str(note), "limits_path": str(tmp_path / "x.limits")}
     recorder = Recorder(str(tmp_path / "x.json"), {"limits": {}, "warnings": [], "paused": False})
-    Notice(Request(values), Place(), recorder, Journal("x", "x", None, None)).look(Stopped(None))
+    Observer(Request(values), JobCgroups(), recorder, Journal("x", "x", None, None)).sample(Stopped(None))
     assert recorder.record["paused"] is ours

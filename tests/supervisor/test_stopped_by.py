@@ -1,4 +1,4 @@
-"""Which sentence a stop that nobody asked for gets, from logind's state file."""
+"""Which reason is given for a stop without a cancel request, from logind's state file."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LOGGED_OUT = "# This is private data. Do not parse.\nNAME=bob\nSTATE=closing\nST
 def test_the_last_logout_is_told_from_other_stops(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, text: str | None, linger: bool, in_unit: bool, logged_out: bool
 ) -> None:
-    """Only a manager that is stopping, of a user that does not linger, with the job in its unit, is a logout."""
+    """It counts as a logout only if the manager is stopping, its user has no linger, and the job is in a unit."""
     monkeypatch.setattr(stopped_by, "USERS", str(tmp_path))
     monkeypatch.setattr(stopped_by, "LINGER", str(tmp_path / "linger"))
     monkeypatch.setattr(stopped_by, "PATIENCE", 0)
@@ -36,6 +36,6 @@ def test_the_last_logout_is_told_from_other_stops(
         (tmp_path / "linger" / "bob").touch()
     if text is not None:
         (tmp_path / str(os.getuid())).write_text(text)
-    sentence = stopped_by.why_stopped("SIGTERM", in_unit=in_unit)
+    sentence = stopped_by.stop_reason("SIGTERM", in_unit=in_unit)
     assert ("last logout" in sentence) is logged_out
     assert logged_out or sentence == "told to stop by SIGTERM, with no cancel request"

@@ -1,4 +1,4 @@
-"""The command lines of the tools, word by word, and the parser of what systemctl prints."""
+"""The command lines of the tools, word by word, and the parsers of their output."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ LoadState=not-found
 ActiveState=inactive
 SubState=dead
 """
-# the same of a service's Environment and ExecStart, for the equals signs
+# the same for Environment and ExecStart of a service, whose values contain equals signs
 EQUALS = "Environment=A=1 B=x=y\nExecStart={ path=/bin/sh ; argv[]=/bin/sh -c a=b ; status=0/0 }\n\nno property\n"
 
 
 def test_the_unit_of_a_job() -> None:
-    """Its id between our prefix and systemd's suffix; the longest name stays within 255 bytes."""
+    """Its id between our prefix and systemd's suffix; the longest name has at most 255 bytes."""
     assert commands.unit_name("fit_20260101_120000") == UNIT
     assert len(commands.unit_name("x" * 100 + "_20260101_120000_100000")) <= 255
 
 
 def test_systemd_run_word_by_word() -> None:
-    """A transient scope of the user's manager, quiet and collected, in our slice, and `--` before the command."""
+    """A transient scope of the user's manager with --quiet and --collect, in our slice, and `--` before the command."""
     properties = {"MemoryMax": "1024", "Delegate": "yes"}
     assert commands.systemd_run_scope(UNIT, properties, description="gravscope job fit") == [
         "systemd-run",
@@ -58,7 +58,7 @@ def test_systemd_run_word_by_word() -> None:
 
 
 def test_systemd_run_told_not_to_expand() -> None:
-    """The option that later systemds have stands before the command, and nothing else changes."""
+    """The option of later systemd versions comes before the command, and nothing else changes."""
     prefix = commands.systemd_run_scope(UNIT, {}, description="x")
     told = commands.without_expansion(prefix)
     assert [word for word in told if word not in prefix] == ["--expand-environment=no"]
@@ -78,17 +78,17 @@ def test_systemd_run_told_not_to_expand() -> None:
     ],
 )
 def test_versions_as_systemd_prints_them(text: str, version: int | None) -> None:
-    """Debian's, Fedora's, a release candidate's, and none."""
+    """The version line of Debian, of Fedora, of a release candidate, and a text without a version."""
     assert commands.parse_version(text) == version
 
 
 def test_a_scope_without_limits() -> None:
-    """What was not asked for is not set; delegation and the time to stop always are, systemd's after our own."""
+    """Only limits that were asked for are set; delegation and the stop timeout, longer than the grace, always are."""
     assert commands.scope_properties(Limits(), 10.0) == {"Delegate": "yes", "TimeoutStopSec": "15s"}
 
 
 def test_every_limit_by_systemds_name() -> None:
-    """Bytes as plain numbers, no limit as infinity, 0 as 0."""
+    """Bytes are plain numbers, no limit is infinity, 0 is 0."""
     limits = Limits(
         mem_high=6 * 2**30,
         mem_max="infinity",
@@ -113,7 +113,7 @@ def test_every_limit_by_systemds_name() -> None:
 
 @given(st.floats(0.01, 2.1e7), st.floats(0, 1e12))
 def test_numbers_are_spelled_as_systemd_reads_them(quota: float, grace: float) -> None:
-    """However large or small: digits, at most two decimals, no exponent, and the same number to a hundredth."""
+    """Large or small, a number has digits, at most two decimals, no exponent, and is right to a hundredth."""
     found = commands.scope_properties(Limits(cpu_quota=quota), grace)
     for text, number in ((found["CPUQuota"], quota), (found["TimeoutStopSec"], grace + commands.STOP_MARGIN)):
         assert re.fullmatch(r"\d+(\.\d{1,2})?(%|s)", text)
@@ -128,7 +128,7 @@ def test_numbers_are_spelled_as_systemd_reads_them(quota: float, grace: float) -
         (commands.systemctl_stop(UNIT), f"systemctl --user stop -- {UNIT}"),
         (commands.systemctl_begin_stop(UNIT), f"systemctl --user stop --no-block -- {UNIT}"),
         (
-            commands.journal_of_end(UNIT, 1000, "0123-4567"),
+            commands.journalctl_unit_end(UNIT, 1000, "0123-4567"),
             "journalctl --quiet --no-pager --output=json --output-fields=MESSAGE_ID,UNIT_RESULT"
             f" USER_UNIT={UNIT} _UID=1000 _BOOT_ID=01234567 MESSAGE_ID=fe6faa94e7774663a0da52717891d8ef"
             " MESSAGE_ID=d989611b15e44c9dbf31e3c81256e4ed MESSAGE_ID=d9b373ed55a64feb8242e02dbe79a49c",
@@ -144,7 +144,7 @@ def test_numbers_are_spelled_as_systemd_reads_them(quota: float, grace: float) -
     ],
 )
 def test_the_other_tools_word_by_word(argv: list[str], words: str) -> None:
-    """Always the user's own manager, and a unit never taken for an option."""
+    """Each addresses the user's own manager, and none takes a unit name for an option."""
     assert argv == words.split()
 
 
@@ -180,11 +180,11 @@ def test_the_other_tools_word_by_word(argv: list[str], words: str) -> None:
     ],
 )
 def test_properties_as_systemctl_252_prints_them(text: str, properties: dict[str, str]) -> None:
-    """One a line, empty ones too, the first equals sign parts; what is no property is left out."""
+    """One property per line, also with an empty value, split at the first equals sign; other lines are left out."""
     assert commands.parse_properties(text) == properties
 
 
-# journalctl --output=json of systemd 252, the fields that are asked for among those that always come
+# journalctl --output=json of systemd 252: the fields that were asked for, and those that it always prints
 ENDED_FOR_MEMORY = """
 {"MESSAGE_ID":"fe6faa94e7774663a0da52717891d8ef","_BOOT_ID":"0123","__REALTIME_TIMESTAMP":"1795449600000000"}
 {"MESSAGE_ID":"d9b373ed55a64feb8242e02dbe79a49c","UNIT_RESULT":"oom-kill","_BOOT_ID":"0123"}
@@ -203,5 +203,5 @@ not json
     ],
 )
 def test_what_the_journal_says_of_an_end(text: str, ends: set[str]) -> None:
-    """By the numbers of its messages; what is no message is none."""
-    assert commands.parse_ends(text) == ends
+    """The entries are recognised by their message ids; lines that are not entries are left out."""
+    assert commands.parse_unit_end(text) == ends

@@ -26,7 +26,7 @@ OTHER = UID + 1
 
 @pytest.fixture
 def tools(tmp_path: Path) -> str:
-    """A PATH on which systemd-run stands."""
+    """A PATH with systemd-run in it."""
     folder = tmp_path / "bin"
     folder.mkdir()
     (folder / "systemd-run").write_text("#!/bin/sh\n")
@@ -36,7 +36,7 @@ def tools(tmp_path: Path) -> str:
 
 @pytest.fixture
 def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], str]]:
-    """Makes runtime folders with a bus in them, for any user in the kernel's eyes: `UID`, or `OTHER` by name."""
+    """Makes runtime folders with a bus socket, which os.stat shows as owned by `UID` or the given user."""
     sockets: list[socket.socket] = []
     owners: dict[str, int] = {}
     real = os.stat
@@ -51,7 +51,7 @@ def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
         folder.mkdir()
         bus = socket.socket(socket.AF_UNIX)
         sockets.append(bus)
-        monkeypatch.chdir(folder)  # a socket's address may be no longer than 107 bytes
+        monkeypatch.chdir(folder)  # a socket's address has at most 107 bytes
         bus.bind("bus")
         owners[str(folder)] = owner
         return str(folder)
@@ -63,7 +63,7 @@ def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
 
 
 def derived(monkeypatch: pytest.MonkeyPatch, folder: str) -> None:
-    """Lets /run/user/UID be `folder`."""
+    """Makes `folder` stand for /run/user/UID."""
     real_owned, real_socket, real_isdir = host._owned, host._is_socket, os.path.isdir
 
     def there(path: str) -> str:
@@ -75,7 +75,7 @@ def derived(monkeypatch: pytest.MonkeyPatch, folder: str) -> None:
 
 
 def test_what_is_set_and_ours_is_taken(tools: str, runtime: Callable[..., str]) -> None:
-    """Inside a login both variables are right: everything stays as it is."""
+    """In a login session both variables are right and are not changed."""
     folder = runtime("mine")
     environ = {
         "PATH": tools,
@@ -87,7 +87,7 @@ def test_what_is_set_and_ours_is_taken(tools: str, runtime: Callable[..., str]) 
 
 
 def test_an_unset_address_is_derived(tools: str, runtime: Callable[..., str]) -> None:
-    """The bus of our own runtime folder."""
+    """It becomes the bus in our own runtime folder."""
     folder = runtime("mine")
     found = host.manager_environment({"PATH": tools, "XDG_RUNTIME_DIR": folder}, UID)
     assert found["DBUS_SESSION_BUS_ADDRESS"] == f"unix:path={folder}/bus"
@@ -97,7 +97,7 @@ def test_an_unset_address_is_derived(tools: str, runtime: Callable[..., str]) ->
 def test_cron_and_sudo_leave_it_unset(
     tools: str, runtime: Callable[..., str], monkeypatch: pytest.MonkeyPatch, given: str | None
 ) -> None:
-    """Trap 1: unset or empty, the folder is /run/user/UID and the bus the one in it."""
+    """Trap 1: if they are unset or empty, the folder is /run/user/UID, and the bus is the one in it."""
     derived(monkeypatch, runtime("mine"))
     environ = {"PATH": tools} if given is None else {"PATH": tools, "XDG_RUNTIME_DIR": given}
     assert host.manager_environment(environ, UID) == {
@@ -108,7 +108,7 @@ def test_cron_and_sudo_leave_it_unset(
 
 
 def test_su_leaves_another_users(tools: str, runtime: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Trap 2: another user's folder is put aside for our own, and the bus address in it with it."""
+    """Trap 2: another user's folder is replaced by our own, and so is the address of a bus in it."""
     derived(monkeypatch, runtime("mine"))
     theirs = runtime("theirs", OTHER)
     address = f"unix:path={theirs}/bus"
@@ -121,7 +121,7 @@ def test_su_leaves_another_users(tools: str, runtime: Callable[..., str], monkey
 def test_a_folder_that_belongs_to_another(
     tools: str, runtime: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Trap 2: never used, though it stands where ours should; what is wrong with it is said."""
+    """Trap 2: it is not used, even in place of our own; the message says what is wrong with it."""
     derived(monkeypatch, runtime("theirs", OTHER))
     with pytest.raises(UnsupportedError) as refused:
         host.manager_environment({"PATH": tools}, UID)
@@ -132,7 +132,7 @@ def test_a_folder_that_belongs_to_another(
 def test_a_folder_that_is_not_there(
     tools: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str | None
 ) -> None:
-    """Trap 1: which folder is missing is said, and how to get one."""
+    """Trap 1: the message says which folder is missing, and how to get it."""
     (tmp_path / "file").touch()
     derived(monkeypatch, str(tmp_path / "gone"))
     environ = {"PATH": tools} if given is None else {"PATH": tools, "XDG_RUNTIME_DIR": str(tmp_path / given)}
@@ -143,7 +143,7 @@ def test_a_folder_that_is_not_there(
 
 
 def test_a_folder_without_a_bus(tools: str, tmp_path: Path) -> None:
-    """Trap 1: a missing bus, or a file in its place, is said by its path."""
+    """Trap 1: the message names the path of a bus that is missing or is not a socket."""
     folder = tmp_path / "mine"
     folder.mkdir()
     for _ in range(2):
@@ -153,14 +153,14 @@ def test_a_folder_without_a_bus(tools: str, tmp_path: Path) -> None:
 
 
 def test_without_systemd_run(tmp_path: Path, runtime: Callable[..., str]) -> None:
-    """Trap 5: a machine without systemd, or with an empty PATH, is told so, whatever else is there."""
+    """Trap 5: without systemd, or with an empty PATH, the message says that systemd-run is missing."""
     for path in (str(tmp_path), ""):
         with pytest.raises(UnsupportedError, match=r"^systemd-run is not installed$"):
             host.manager_environment({"PATH": path, "XDG_RUNTIME_DIR": runtime(f"mine{len(path)}")}, UID)
 
 
 def test_a_tool_that_went_well(fp: FakeProcess) -> None:
-    """Its status and its words; there is nothing to complain of."""
+    """Its exit status and output; there is no complaint."""
     fp.register(["systemctl", "--user", "is-system-running"], stdout="running\n")
     done = host.call(["systemctl", "--user", "is-system-running"], {})
     assert (done.status, done.out, done.complaint) == (0, "running\n", None)
@@ -176,13 +176,13 @@ def test_a_tool_that_went_well(fp: FakeProcess) -> None:
     ],
 )
 def test_a_tool_that_failed(fp: FakeProcess, status: int, err: str, complaint: str) -> None:
-    """Why, in one line: its status and the last thing it said."""
+    """The reason in one line: its exit status and its last line of error output."""
     fp.register(["systemctl", "stop"], returncode=status, stderr=err)
     assert host.call(["systemctl", "stop"], {}).complaint == complaint
 
 
 def test_a_tool_that_is_not_there(tmp_path: Path) -> None:
-    """127 and its name, as a shell would have it; a file that is no program too."""
+    """Status 127 and its name, as in a shell; the same for a file that cannot be executed."""
     done = host.call(["no-such-tool-here"], {"PATH": str(tmp_path)})
     assert (done.status, done.err) == (127, f"no-such-tool-here: {os.strerror(errno.ENOENT)}")
     (tmp_path / "text").write_text("x")
@@ -190,7 +190,7 @@ def test_a_tool_that_is_not_there(tmp_path: Path) -> None:
 
 
 def test_a_tool_that_takes_too_long_is_ended(tmp_path: Path) -> None:
-    """124 after its time, and nothing of it is left behind."""
+    """Status 124 after the time limit, and its process is gone."""
     pid_file = tmp_path / "pid"
     done = host.call(["/bin/sh", "-c", f"echo $$ >{pid_file}; exec sleep 600"], os.environ, patience=0.5)
     assert (done.status, done.err) == (124, "/bin/sh did not answer within 0.5 s")
@@ -199,13 +199,13 @@ def test_a_tool_that_takes_too_long_is_ended(tmp_path: Path) -> None:
 
 
 def test_patience_without_end() -> None:
-    """A grace period of a month, or of ages, is more than poll(2) takes at a time, and is no fault of the tool's."""
+    """A grace period of a month or more exceeds what poll(2) can wait, and must not make the call fail."""
     assert host.call(["true"], os.environ, patience=30 * 86400.0).status == 0
     assert host.call(["true"], os.environ, patience=1e300).status == 0
 
 
 def test_output_that_is_no_text_is_replaced() -> None:
-    """Bytes that are no UTF-8 are no reason to fail; what can be read is read."""
+    """Bytes that are not UTF-8 do not make the call fail; the rest of the text is kept."""
     code = r"import os, sys; os.write(1, b'a\xff\xfe\n'); os.write(2, b'\x80 no\n'); sys.exit(3)"
     done = host.call([sys.executable, "-c", code], {"PYTHONUTF8": "1"})
     assert (done.status, done.out[0], done.complaint is None) == (3, "a", False)
@@ -213,7 +213,7 @@ def test_output_that_is_no_text_is_replaced() -> None:
 
 
 def test_a_tool_gets_the_environment_and_no_input() -> None:
-    """Just the variables it was given, and an empty standard input, so that it can never ask."""
+    """Only the variables that it was given, and an empty standard input, so that it cannot ask questions."""
     done = host.call([sys.executable, "-c", "import os, sys; print(os.environ.get('A'), sys.stdin.read())"], {"A": "1"})
     assert done.out == "1 \n"
     assert "HOME" not in host.call(["/usr/bin/env"], {"A": "1"}).out
@@ -221,7 +221,7 @@ def test_a_tool_gets_the_environment_and_no_input() -> None:
 
 @pytest.fixture
 def sleeper() -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Starts processes with given environments; they and theirs are ended after the test."""
+    """Starts processes with given environments; they and their children are killed after the test."""
     started: list[subprocess.Popen[str]] = []
 
     def start(code: str = "print('up', flush=True); input()", **environ: str) -> subprocess.Popen[str]:
@@ -244,7 +244,7 @@ def sleeper() -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
 
 def test_a_job_is_found_by_its_environment(sleeper: Callable[..., subprocess.Popen[str]]) -> None:
-    """Its own processes, and none whose id only begins or ends alike, or that has it elsewhere in its environment."""
+    """Finds its own processes, and none with a similar id, or with the id elsewhere in the environment."""
     job_id = f"t{os.getpid()}_20260101_120000"
     ours = [sleeper(GRAVSCOPE_INVOCATION_ID=job_id), sleeper(A="1", GRAVSCOPE_INVOCATION_ID=job_id, Z="2")]
     sleeper(GRAVSCOPE_INVOCATION_ID=f"{job_id}_2")
@@ -257,7 +257,7 @@ def test_a_job_is_found_by_its_environment(sleeper: Callable[..., subprocess.Pop
 
 
 def test_a_zombie_of_the_job_is_none_of_its_members(sleeper: Callable[..., subprocess.Popen[str]]) -> None:
-    """One that has ended is no member, though nobody has asked for its status yet."""
+    """A process that has ended is not a member, even if it has not been waited for."""
     job_id = f"z{os.getpid()}_20260101_120000"
     process = sleeper(GRAVSCOPE_INVOCATION_ID=job_id)
     assert len(host.members(job_id)) == 1
@@ -267,24 +267,24 @@ def test_a_zombie_of_the_job_is_none_of_its_members(sleeper: Callable[..., subpr
 
 
 def test_a_roll_tells_only_what_is_new(sleeper: Callable[..., subprocess.Popen[str]]) -> None:
-    """Each member once, and whoever comes later the next time."""
+    """Each member is reported once; processes that start later are reported by the next call."""
     job_id = f"r{os.getpid()}_20260101_120000"
     first = sleeper(GRAVSCOPE_INVOCATION_ID=job_id)
-    roll = host.Roll(job_id)
-    assert [found.pid for found in roll.news()] == [first.pid]
-    assert list(roll.news()) == []
+    scan = host.ProcessScan(job_id)
+    assert [found.pid for found in scan.new()] == [first.pid]
+    assert list(scan.new()) == []
     second = sleeper(GRAVSCOPE_INVOCATION_ID=job_id)
-    assert [found.pid for found in roll.news()] == [second.pid]
+    assert [found.pid for found in scan.new()] == [second.pid]
 
 
 def test_one_that_is_just_being_execd(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process has no environment for a moment of its exec: it is looked at again. One that never has any is not."""
+    """During exec a process has no environment for a short time, so it is read again; one that never has any is not."""
     ours, empty = (subprocess.Popen(["sleep", "1000"], env={}) for _ in range(2))
     real = proc.read_text
     looks: list[str] = []
 
     def read_text(path: str) -> str | None:
-        """At the first look it has just got its new memory."""
+        """At the first read the process has just got its new memory."""
         text = real(path)
         if path == f"/proc/{ours.pid}/environ":
             looks.append(path)
@@ -300,9 +300,9 @@ def test_one_that_is_just_being_execd(monkeypatch: pytest.MonkeyPatch) -> None:
         until(lambda: not proc.stat(empty.pid).execing, "its exec")  # type: ignore[union-attr]
         monkeypatch.setattr(proc, "read_text", read_text)
         assert [found.pid for found in host.members("abc")] == [ours.pid]
-        roll = host.Roll("another")
-        assert list(roll.news()) == []
-        assert empty.pid not in roll.unsure
+        scan = host.ProcessScan("another")
+        assert list(scan.new()) == []
+        assert empty.pid not in scan.in_exec
     finally:
         for process in (ours, empty):
             process.kill()
@@ -310,11 +310,11 @@ def test_one_that_is_just_being_execd(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_nobody_is_found_only_after_a_quiet_look(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that was forked while all others were looked at is found by looking again."""
+    """A process that was forked during a scan is found by the next scan."""
     stats = [proc.stat(os.getpid())]
     looks = iter([[], [], stats])
     numbers = iter([1, 2, 2, 3, 3, 3])
-    monkeypatch.setattr(host.Roll, "news", lambda _self: iter(next(looks)))
+    monkeypatch.setattr(host.ProcessScan, "new", lambda _self: iter(next(looks)))
     monkeypatch.setattr(proc, "last_pid", lambda: next(numbers))
     assert host.members("x") == stats
 
@@ -328,7 +328,7 @@ def test_nobody_is_found_only_after_a_quiet_look(monkeypatch: pytest.MonkeyPatch
     ],
 )
 def test_linger(monkeypatch: pytest.MonkeyPatch, there: set[str], warned: bool) -> None:
-    """A user that logind manages and that does not linger is told; one that logind does not know is not."""
+    """A user whom logind manages and who has no linger gets the warning; a user unknown to logind does not."""
     name = pwd.getpwuid(os.geteuid()).pw_name
     paths = {path.format(uid=os.geteuid(), name=name) for path in there}
     monkeypatch.setattr(os.path, "exists", lambda path: path in paths)
@@ -338,6 +338,6 @@ def test_linger(monkeypatch: pytest.MonkeyPatch, there: set[str], warned: bool) 
 
 
 def test_a_user_without_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A uid that has no entry in the password file is no error."""
+    """A uid without an entry in the password file is not an error."""
     monkeypatch.setattr(os.path, "exists", lambda path: path.startswith("/run/systemd/users/"))
     assert host.linger_warning(2**31 - 7) is None

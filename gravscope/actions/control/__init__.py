@@ -1,4 +1,4 @@
-"""Changing a job that runs: cancel, pause and resume, limit.
+"""Changes to a running job: cancel, pause and resume, limit.
 
-Whatever is signalled here is proven to be the job's before. It imports `look`, which tells how a job stands.
+Before a process is signalled, it is proven to be the job's. This room imports `look`, which finds a job's state.
 """

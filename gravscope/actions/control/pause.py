@@ -1,16 +1,16 @@
-"""`gravscope pause` and `resume`: a job stands still, keeping its memory, and goes on.
+"""`gravscope pause` and `resume`: stops a job, which keeps its memory, and lets it continue.
 
-In a scope by the kernel's freezer, on the job's own cgroup, so that the supervisor goes on (cgroup-v2.rst,
-cgroup.freeze). Without one by SIGSTOP and SIGCONT to every process, which a job may notice.
+In a scope this uses the kernel's freezer on the job's own cgroup, so that the supervisor keeps running (cgroup-v2.rst,
+cgroup.freeze). Without a scope it sends SIGSTOP and SIGCONT to every process, which a job may notice.
 """
 
 from __future__ import annotations
 
 import signal
 
-from gravscope.actions.control.limit import live_supervised, taken_over
+from gravscope.actions.control.limit import require_supervised, wait_until_recorded
 from gravscope.actions.look.owner import refuse_foreign
-from gravscope.actions.look.settle import job_folder
+from gravscope.actions.look.settle import job_cgroup
 from gravscope.base.errors import RefusedError, StoreError, UnsupportedError
 from gravscope.linux import cgroup, files, proc
 from gravscope.records.model import JobRecord
@@ -18,28 +18,28 @@ from gravscope.records.store import Store
 
 
 def pause(store: Store, job_id: str) -> JobRecord:
-    """The job's record once it stands still. Raises RefusedError for one that has ended."""
-    return _change(store, job_id, paused=True)
+    """Pauses the job; returns its record once it is paused. Raises RefusedError if it has ended."""
+    return _set_paused(store, job_id, paused=True)
 
 
 def resume(store: Store, job_id: str) -> JobRecord:
-    """The job's record once it goes on. Raises RefusedError for one that has ended."""
-    return _change(store, job_id, paused=False)
+    """Resumes the job; returns its record once it runs. Raises RefusedError if it has ended."""
+    return _set_paused(store, job_id, paused=False)
 
 
-def _change(store: Store, job_id: str, *, paused: bool) -> JobRecord:
+def _set_paused(store: Store, job_id: str, *, paused: bool) -> JobRecord:
     refuse_foreign(store, job_id, "pause" if paused else "resume")
-    store.read(job_id)  # before a lock is laid beside a record that is not ours to read
+    store.read(job_id)  # so that no lock is created beside a record that we may not read
     with store.cancelling(job_id):
-        record = live_supervised(store, job_id)
-        folder = job_folder(record)
+        record = require_supervised(store, job_id)
+        folder = job_cgroup(record)
         if folder is not None:
             refused = cgroup.write(folder, "cgroup.freeze", "1" if paused else "0")
             if refused:
                 raise UnsupportedError(f"{folder}: {refused}", "the freezer needs Linux 5.2 and cgroup v2")
         else:
-            _signal(store, record, paused=paused)
-        found = taken_over(store, record, lambda record: record.paused is paused)
+            _signal_all(store, record, paused=paused)
+        found = wait_until_recorded(store, record, lambda record: record.paused is paused)
     if found.live and found.paused is not paused:
         raise RefusedError(
             f"{job_id} does not {'stand still' if paused else 'go on'} yet", f"type: gravscope show {job_id}"
@@ -47,8 +47,8 @@ def _change(store: Store, job_id: str, *, paused: bool) -> JobRecord:
     return found
 
 
-def _signal(store: Store, record: JobRecord, *, paused: bool) -> None:
-    """To every process, again until none is left that a fork has just made."""
+def _signal_all(store: Store, record: JobRecord, *, paused: bool) -> None:
+    """Signals every process, and repeats this until no new process, made by a fork, is found."""
     path = store.pause_path(record.id)
     try:
         if paused:

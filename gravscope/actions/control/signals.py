@@ -1,7 +1,7 @@
-"""Signals to a job: to the processes that are proven to be its own, and to no other.
+"""Signals to a job. Only processes that are proven to be the job's are signalled.
 
-Proven by the boot id and by descent from its supervisor or membership in its cgroup, or, where the supervisor is gone,
-as `settle.survivors` does. What was proven once stays so for as long as it lives, also when it has lost its parents.
+The proof is the boot id with descent from the supervisor or membership in the job's cgroup. If the supervisor is gone,
+it is as in `settle.survivors`. A process that was proven once stays so while it lives, even if its parents are gone.
 """
 
 from __future__ import annotations
@@ -10,20 +10,21 @@ import os
 import signal
 import time
 
-from gravscope.actions.look.settle import inside, job_folder, supervisor_of, survivors, unit_folder
+from gravscope.actions.look.settle import job_cgroup, processes_in, supervisor_of, survivors, unit_cgroup
 from gravscope.actions.look.wait import sleep_until_any_ends
 from gravscope.linux import cgroup, proc
-from gravscope.records.model import JobRecord, Reach
+from gravscope.records.model import JobRecord
+from gravscope.records.parts import Reach
 from gravscope.systemd import host
 
-# seconds between two looks where there is nothing that could wake us
+# Seconds between two checks if no event can wake us.
 LOOK_AGAIN = 0.05
-# no more than this many processes are listened to for their end at once
-LISTEN = 64
+# The largest number of processes whose ends are waited for at once.
+MAX_PIDFDS = 64
 
 
 class Target:
-    """The processes of one job, its supervisor excepted."""
+    """The processes of one job, except for its supervisor."""
 
     def __init__(self, record: JobRecord) -> None:
         self.record = record
@@ -32,56 +33,59 @@ class Target:
 
     @property
     def supervised(self) -> bool:
-        """True while its supervisor lives."""
+        """True while the job's supervisor lives."""
         return supervisor_of(self.record) is not None
 
     def processes(self) -> list[proc.Stat]:
-        """Those alive now, the oldest known first."""
+        """The processes that are alive now, those known longest first."""
         record = self.record
         if record.boot_id != proc.boot_id():
             return []
         if self.supervised and record.supervisor_pid is not None:
             found = proc.tree(record.supervisor_pid)
-            folder = job_folder(record)
-            found += inside(folder) if folder else []
+            folder = job_cgroup(record)
+            found += processes_in(folder) if folder else []
         else:
             found = survivors(record)
-        still = {pid: now for pid, then in self.known.items() if (now := proc.stat(pid)) and _is_still(now, then)}
-        # what was there just now counts, even if it has forked and ended since: what it forked is there
+        still = {
+            pid: now for pid, then in self.known.items() if (now := proc.stat(pid)) and _is_same_process(now, then)
+        }
+        # A process that was found just now counts even if it has forked and ended since: then its child is there.
         self.known = {**still, **{process.pid: process for process in found}}
         self.known.pop(record.supervisor_pid or 0, None)
         return list(self.known.values())
 
-    def folders(self) -> list[str]:
-        """The cgroups of its scope and, below that, of its own processes, as far as they are there."""
+    def cgroups(self) -> list[str]:
+        """The job's cgroups that exist: that of its scope and, below it, that of its own processes."""
         if self._scope is None or not os.path.isdir(self._scope):  # noqa: PTH112 (a kernel path)
-            self._scope = unit_folder(self.record, self.known)
+            self._scope = unit_cgroup(self.record, self.known)
         own = [] if self._scope is None else [self._scope, f"{self._scope}/job"]
         return [folder for folder in own if os.path.isdir(folder)]  # noqa: PTH112 (a kernel path)
 
     def reach(self, number: int, *, at_once: bool) -> Reach:
-        """Whom a signal would reach now. `at_once`: it comes to all of them at once, so that the command cannot see the
-        end of another one first."""
-        reactions = {process.pid: proc.reaction(process.pid, number) for process in self.processes()}
+        """The processes that a signal would reach now. `at_once`: they all get it at the same time, so the command
+        cannot first see the end of another one."""
+        reactions = {process.pid: proc.disposition(process.pid, number) for process in self.processes()}
         command = reactions.pop(self.record.pid or 0, None)
-        # of one that is gone again nothing is known, nor of what it may have forked
+        # For a process that is gone, nothing is known of it or of its children; so it counts as one that does not
+        # ignore it.
         others = sum(reaction != proc.IGNORED for reaction in reactions.values())
         if command == proc.DEFAULT:
             return Reach(others + 1, 0 if at_once else others)
-        alone = int(command == proc.OWN)
+        alone = int(command == proc.HANDLED)
         return Reach(others + alone, others + alone)
 
-    def reach_of_stop(self) -> Reach:
-        """Whom the unit's stop job would reach: with SIGTERM, one process after the other, and then with SIGKILL."""
+    def reach_of_stop_job(self) -> Reach:
+        """The processes that the unit's stop job would reach: with SIGTERM, one after the other, then with SIGKILL."""
         term, kill = (self.reach(number, at_once=False) for number in (signal.SIGTERM, signal.SIGKILL))
         return Reach(kill.able, max(term.answering, kill.answering))
 
     def signal(self, number: int) -> None:
-        """To the process group, if one of its members is proven to be ours, and to what has left the group."""
+        """Signals the process group, if a member is proven to be ours, and the processes outside of it."""
         ours = self.processes()
         pgid = self.record.pgid
         members = [process for process in ours if process.pgid == pgid]
-        # as long as one of them lives, the group's number is nobody else's
+        # While one of its members lives, the number of the group cannot be another's.
         if pgid is not None and any(proc.is_process(process.pid, process.start_ticks) for process in members):
             try:
                 os.killpg(pgid, number)
@@ -93,19 +97,19 @@ class Target:
             if process.pgid != pgid:
                 proc.send_signal(process.pid, process.start_ticks, number)
 
-    def wake_supervisor(self) -> None:
-        """A supervisor that somebody has stopped could not write how the job ended."""
+    def continue_supervisor(self) -> None:
+        """Sends SIGCONT to the supervisor: while stopped, it could not write how the job ended."""
         if self.supervised and self.record.supervisor_pid and self.record.supervisor_start_ticks is not None:
             proc.send_signal(self.record.supervisor_pid, self.record.supervisor_start_ticks, signal.SIGCONT)
 
-    def outrun(self) -> None:
-        """SIGKILL to every process once, those that fork for ever stopped first: what is stopped forks no more."""
-        for folder in self.folders()[1:]:
-            cgroup.write(folder, "cgroup.kill", "1")  # Linux 5.14: whatever is in it, at once
+    def stop_and_kill(self) -> None:
+        """Sends SIGKILL to every process once, after SIGSTOP: a stopped process cannot fork."""
+        for folder in self.cgroups()[1:]:
+            cgroup.write(folder, "cgroup.kill", "1")  # Linux 5.14: kills all that is in it, at once
         if not self.supervised and self.record.invocation_id and self.record.boot_id == proc.boot_id():
-            roll = host.Roll(self.record.invocation_id)
-            for _ in range(host.SCANS):
-                for process in roll.news():
+            roll = host.ProcessScan(self.record.invocation_id)
+            for _ in range(host.MAX_SCANS):
+                for process in roll.new():
                     self.known[process.pid] = process
                     proc.send_signal(process.pid, process.start_ticks, signal.SIGSTOP)
         for number in (signal.SIGSTOP, signal.SIGKILL):
@@ -113,17 +117,17 @@ class Target:
                 proc.send_signal(process.pid, process.start_ticks, number)
 
     def sleep(self, longest: float) -> None:
-        """Sleeps until its supervisor or, without one, a process of it ends, but never longer than LOOK_AGAIN."""
+        """Sleeps until the supervisor or, without one, a process of the job ends, but at most LOOK_AGAIN seconds."""
         longest = min(longest, LOOK_AGAIN)
-        pids = [self.record.supervisor_pid or 0] if self.supervised else list(self.known)[:LISTEN]
+        pids = [self.record.supervisor_pid or 0] if self.supervised else list(self.known)[:MAX_PIDFDS]
         if pids:
             sleep_until_any_ends(pids, longest)
         else:
             time.sleep(longest)
 
 
-def _is_still(now: proc.Stat, then: proc.Stat) -> bool:
-    """False for one that has ended, for a recycled number, and for what has become another job's supervisor."""
+def _is_same_process(now: proc.Stat, then: proc.Stat) -> bool:
+    """False for an ended process, for a recycled pid, and for one that became another job's supervisor."""
     if now.start_ticks != then.start_ticks or now.ended:
         return False
     return now.session != now.pid or not proc.is_supervisor(now.pid)

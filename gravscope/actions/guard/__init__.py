@@ -1,1 +1,1 @@
-"""The guard in scripts: which scripts lack it, and adding it. (`gravscope.guard` is what a guarded script runs.)"""
+"""The guard in scripts: finds scripts without it, and adds it. (Guarded scripts import `gravscope.guard`.)"""

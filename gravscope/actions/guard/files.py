@@ -1,7 +1,7 @@
-"""`gravscope guard check` and `gravscope guard install`: which scripts carry the guard, and give it to those without.
+"""`gravscope guard check` and `gravscope guard install`: which scripts have the guard, and adding it to the others.
 
-A file is replaced in one step and keeps its mode, owner, encoding, byte order mark and line endings. A symbolic link
-stays one: its target is rewritten. A hard link does not: its other names keep the old text.
+A file is replaced in one step and keeps its mode, owner, encoding, byte order mark and line endings. If the path is a
+symbolic link, its target is rewritten. Hard links are broken: the other names keep the old text.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from gravscope.actions.guard.lines import Kind, has_guard, insert_guard, kind_of
 from gravscope.base.errors import GravscopeError, UsageError
 
 _BOM = b"\xef\xbb\xbf"
-# Python reads characters; a shell reads bytes, which surrogateescape carries through unchanged.
+# Python decodes characters; a shell reads bytes, which surrogateescape keeps unchanged.
 _ERRORS: dict[Kind, str] = {"python": "strict", "shell": "surrogateescape"}
 
 
@@ -36,7 +36,7 @@ class GuardStatus:
 
 @dataclass(frozen=True, slots=True)
 class GuardChange:
-    """What installing did to one file, or with a dry run would do; `diff` is unified, and empty without a change."""
+    """What installing did to one file, or would do (dry run). `diff` is a unified diff, empty if nothing changes."""
 
     path: Path
     changed: bool
@@ -54,17 +54,17 @@ class _Script:
 
 
 def check(paths: Sequence[Path]) -> list[GuardStatus]:
-    """Tell of each file whether it has a guard; the first that is no readable script raises UsageError."""
+    """Say for each file whether it has a guard. The first file that is not a readable script raises UsageError."""
     return [_status(_read(path)) for path in paths]
 
 
 def install(paths: Sequence[Path], dry_run: bool = False) -> list[GuardChange]:
-    """Put a guard into each file that has none; no file is written before every one is known to be sound."""
+    """Add a guard to each file that has none. No file is written before all of them are known to be valid."""
     planned: list[tuple[_Script, str]] = []
     seen: set[Path] = set()
     for path in paths:
         script = _read(path)
-        # The same file under two names gets its guard once.
+        # The same file under two names gets one guard.
         planned.append((script, script.text if script.target in seen else _guarded(script)))
         seen.add(script.target)
     if not dry_run:
@@ -97,13 +97,13 @@ def _read(path: Path) -> _Script:
     try:
         target = path.resolve(strict=True)
         mode = target.stat().st_mode
-        # Asked before it is opened: opening a FIFO would wait for ever.
+        # Checked before opening, as opening a FIFO would wait for ever.
         if not stat.S_ISREG(mode):
             raise UsageError(f"{path} is {'a directory' if stat.S_ISDIR(mode) else 'not a regular file'}, not a script")
         data = target.read_bytes()
     except FileNotFoundError as error:
         raise UsageError(f"{path} does not exist") from error
-    except (OSError, RuntimeError) as error:  # RuntimeError is how Python 3.11 reports a loop of links
+    except (OSError, RuntimeError) as error:  # Python 3.11 raises RuntimeError for a loop of links
         raise UsageError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
     if b"\0" in data:
         raise UsageError(f"{path} is a binary file, not a script")
@@ -128,12 +128,12 @@ def _decode(path: Path, data: bytes, kind: Kind) -> tuple[str, str]:
     except (UnicodeDecodeError, LookupError) as error:
         if kind == "python":
             raise UsageError(f"{path} is not {encoding}, as Python would read it") from error
-        # Not UTF-8, so whatever else it is: the added line will be plain ASCII.
+        # The encoding is unknown, but not UTF-8, so the added line will be plain ASCII.
         return data.decode("ascii", _ERRORS[kind]), "ascii"
 
 
 def _replace(script: _Script, text: str) -> None:
-    """Put the new text in the file's place in one step, so that no reader and no crash meets half of it."""
+    """Replace the file in one step, so that neither a reader nor a crash can find half of the new text."""
     try:
         before = script.target.stat()
         descriptor, name = tempfile.mkstemp(prefix=f".{script.target.name}.", dir=script.target.parent)
@@ -144,7 +144,7 @@ def _replace(script: _Script, text: str) -> None:
                 stream.flush()
                 if os.geteuid() == 0:
                     os.fchown(descriptor, before.st_uid, before.st_gid)
-                # After the owner, as a change of owner clears the set-user-id bits (chown(2)).
+                # After the owner, since a change of the owner clears the set-user-id bits (chown(2)).
                 os.fchmod(descriptor, stat.S_IMODE(before.st_mode))
                 os.fsync(descriptor)
             if script.target.read_bytes() != script.data:
@@ -164,7 +164,7 @@ def _diff(script: _Script, text: str) -> str:
 
 
 def _lines(text: str) -> list[str]:
-    # Bytes that are no text become question marks: a diff is printed, and must be printable.
+    # Bytes that are not text become question marks, since a diff must be printable.
     shown = text.encode("utf-8", "replace").decode()
     lines = re.findall(r"[^\n]*\n|[^\n]+", shown)
     if lines and not lines[-1].endswith("\n"):

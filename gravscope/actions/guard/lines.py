@@ -1,7 +1,7 @@
-"""The guard as text: does this source have one, and where does one go. Text in, text out; no file is touched.
+"""The guard as text: whether a source has one, and where to insert it. Works on text only; no file is touched.
 
-The lines that go in work where gravscope is not installed. `gravscope.actions.guard.files` reads and writes the files.
-What counts as a guard is judged by heuristics that lean to "no": a guard too many costs only a line.
+The inserted lines work where gravscope is not installed. `gravscope.actions.guard.files` reads and writes the files.
+The heuristics for what counts as a guard answer "no" in doubt: a second guard costs only a line.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ VARIABLE = "GRAV_BG_JOB"
 MESSAGE = "dispatcher経由で実行してください"
 _ASCII_SHELL_MESSAGE = "run this through the dispatcher"
 
-# Underscored names meet none of the script's own; orig_argv (Python 3.10) is what was typed, options and all.
+# Names with an underscore do not clash with the script's; orig_argv (Python 3.10) has the full command line.
 _PYTHON_GUARD = """\
 if __name__ == "__main__":  # gravscope guard: heavy, so it runs only as a job
     import os as _os
@@ -32,7 +32,7 @@ if __name__ == "__main__":  # gravscope guard: heavy, so it runs only as a job
         _command = "gravscope run -- " + _shlex.join(_sys.orig_argv)
         _sys.exit("{message}\\n" + _command)
 """
-# It ends in a comment because that hides the carriage return of a CRLF file from the shell.
+# The comment at the end hides the carriage return of a CRLF file from the shell.
 _SHELL_GUARD = (
     '[ "${{GRAV_BG_JOB:-}}" = 1 ] || {{ '
     "printf '%s\\n' '{message}' \"gravscope run -- {shell} $0 $*\" >&2; exit 1; }}  # gravscope guard\n"
@@ -44,7 +44,7 @@ _PYTHON = re.compile(r"(python|pypy)[\d.]*")
 
 
 def kind_of(name: str, first_line: str) -> Kind | None:
-    """Tell what a file is from its name and its first line; None where neither says; UsageError where they differ."""
+    """Return what a file is by its name and its first line; None if neither says; UsageError if they contradict."""
     words = _shebang(first_line)
     by_line: Kind | None = next((kind for word in words if (kind := _interpreter_kind(word))), None)
     by_name = next((kind for suffix, kind in _SUFFIXES.items() if name.endswith(suffix)), None)
@@ -64,14 +64,14 @@ def _interpreter_kind(word: str) -> Kind | None:
 
 
 def has_guard(source: str, kind: Kind) -> bool:
-    """Tell whether the source refuses to run outside a job; a mere mention in a comment or a text does not count."""
+    """Tell whether the source refuses to run outside a job. A mention in a comment or a string does not count."""
     if kind == "shell":
         return _shell_has_guard(_shell_code(source))
     return _python_has_guard(parse_python(source))
 
 
 def insert_guard(source: str, kind: Kind, ascii_only: bool = False) -> str:
-    """Return the source with a guard at its top, or unchanged where it has one; `ascii_only` adds nothing but ASCII."""
+    """Return the source with a guard at its top, or unchanged if it has one; `ascii_only` adds only ASCII."""
     if has_guard(source, kind):
         return source
     if kind == "shell":
@@ -86,7 +86,7 @@ def insert_guard(source: str, kind: Kind, ascii_only: bool = False) -> str:
 
 
 def parse_python(source: str) -> ast.Module:
-    """Parse, with UsageError for what is no Python, and without the warnings that compiling would print."""
+    """Parse the source without printing warnings. Raises UsageError if it is not Python."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -101,7 +101,7 @@ def parse_python(source: str) -> ast.Module:
 
 
 def _insert_at(source: str, offset: int, guard: str) -> str:
-    """Put the guard at a line's start, in the source's own line endings, an empty line from what surrounds it."""
+    """Insert the guard at the start of a line, with the source's line endings and empty lines around it."""
     newline, before, after = _newline_of(source), source[:offset], source[offset:]
     if before and not before.endswith(("\r", "\n")):
         before += newline
@@ -117,15 +117,15 @@ def _newline_of(source: str) -> str:
 
 
 def _line_starts(source: str) -> list[int]:
-    # Not str.splitlines: it also splits at form feeds and other marks that end a line for neither Python nor a shell.
+    # Not str.splitlines: it also splits at form feeds and others, which end no line for Python or a shell.
     return [0, *(found.end() for found in _NEWLINE.finditer(source))]
 
 
 def _after_comments(source: str) -> int:
-    """Return where the first line starts that is neither empty nor a comment.
+    """Return the offset of the first line that is neither empty nor a comment.
 
-    All comments stay above, as Slurm reads `#SBATCH` lines only up to the first command (sbatch(1)), and the encoding
-    of a Python file must stand in its first two lines (PEP 263).
+    All comments stay above: Slurm reads `#SBATCH` lines only up to the first command (sbatch(1)), and the encoding of a
+    Python file must be in its first two lines (PEP 263).
     """
     for start in _line_starts(source):
         line = _NEWLINE.split(source[start:], maxsplit=1)[0].strip()
@@ -135,12 +135,12 @@ def _after_comments(source: str) -> int:
 
 
 def _insert_python(source: str, tree: ast.Module, guard: str) -> str:
-    last = _last_of_the_top(tree)
+    last = _last_leading_statement(tree)
     if last is None:
         return _insert_at(source, _after_comments(source), guard)
     end = _offset(source, last.end_lineno or 1, last.end_col_offset or 0)
     rest = source[end:]
-    # `"""doc"""; import x`: the line is cut at the semicolon, where something follows it.
+    # `"""doc"""; import x`: the line is split at the semicolon if something follows it.
     cut = re.match(r"(?:[ \t\f]|\\(?:\r\n|\r|\n))*;(?:[ \t\f]|\\(?:\r\n|\r|\n))*(?=[^\s#])", rest)
     if cut:
         newline = _newline_of(source)
@@ -149,8 +149,8 @@ def _insert_python(source: str, tree: ast.Module, guard: str) -> str:
     return _insert_at(source, line_end.end() if line_end else len(source), guard)
 
 
-def _last_of_the_top(tree: ast.Module) -> ast.stmt | None:
-    """Return the last statement that must stay first: the docstring, or an import from `__future__`."""
+def _last_leading_statement(tree: ast.Module) -> ast.stmt | None:
+    """Return the last statement that has to come first: the docstring, or an import from `__future__`."""
     last: ast.stmt | None = None
     for index, node in enumerate(tree.body):
         docstring = index == 0 and isinstance(node, ast.Expr) and _is_text(node.value)
@@ -165,14 +165,14 @@ def _is_text(node: ast.expr) -> bool:
 
 
 def _offset(source: str, lineno: int, column: int) -> int:
-    """Turn ast's line and column, which counts UTF-8 bytes, into an offset in the text."""
+    """Convert ast's line and column (in UTF-8 bytes) to an offset in the text."""
     start = _line_starts(source)[lineno - 1]
     line = _NEWLINE.split(source[start:], maxsplit=1)[0]
     return start + len(line.encode()[:column].decode(errors="ignore"))
 
 
 def _verify_python(tree: ast.Module, guarded: str) -> None:
-    """Refuse a result that differs from the source by anything but the guard, whatever odd layout led to it."""
+    """Raise UsageError if the result differs from the source in more than the guard, as it may with an odd layout."""
     new = parse_python(guarded)
     kept = [node for node in new.body if not (isinstance(node, ast.If) and _python_has_guard(_module(node)))]
     if ast.dump(_module(*kept)) != ast.dump(_module(*tree.body)):
@@ -192,14 +192,14 @@ def _shell_of(source: str) -> str:
 
 
 class _Facts:
-    """What the names of a module stand for: the variable's name, or a truth about being in a job."""
+    """What the names in a module mean: the name of the variable, or whether the script is in a job."""
 
     def __init__(self, tree: ast.Module) -> None:
         self.keys: set[str] = set()
-        self.senses: dict[str, int] = {}
+        self.polarities: dict[str, int] = {}
         self.guards = {"require_job"}
         self.exits = {"exit", "_exit", "quit", "abort", "execv", "execve", "execvp", "execvpe", "execl", "execlp"}
-        for node in [*ast.walk(tree)] * 2:  # the second round follows names that are used above their definition
+        for node in [*ast.walk(tree)] * 2:  # twice, for names that are used above their definition
             self._learn(node)
 
     def _learn(self, node: ast.AST) -> None:
@@ -214,69 +214,69 @@ class _Facts:
                 self._bind(name, value)
             case ast.FunctionDef(name=name, body=[*_, ast.Return(value=ast.expr() as value)]):
                 self._bind(name, value)
-            case ast.FunctionDef(name=name, body=[*_, ast.Expr() | ast.Raise() as last]) if self.leaves([last]):
+            case ast.FunctionDef(name=name, body=[*_, ast.Expr() | ast.Raise() as last]) if self.has_exit([last]):
                 self.exits.add(name)
 
     def _bind(self, name: str, value: ast.expr) -> None:
         if isinstance(value, ast.Constant) and value.value == VARIABLE:
             self.keys.add(name)
-        elif sense := self.sense(value):
-            self.senses[name] = sense
+        elif polarity := self.polarity(value):
+            self.polarities[name] = polarity
 
     def is_key(self, node: ast.expr) -> bool:
         if isinstance(node, ast.Name):
             return node.id in self.keys
         return isinstance(node, ast.Constant) and node.value == VARIABLE
 
-    def sense(self, node: ast.expr) -> int:
-        """Return 1 for what is true only inside a job, -1 for what is true only outside, 0 for all else."""
-        sense = 0
+    def polarity(self, node: ast.expr) -> int:
+        """Return 1 for an expression that is true only inside a job, -1 for one true only outside, else 0."""
+        polarity = 0
         match node:
             case ast.Name(id=name):
-                sense = self.senses.get(name, 0)
+                polarity = self.polarities.get(name, 0)
             case ast.NamedExpr(value=value):
-                sense = self.sense(value)
+                polarity = self.polarity(value)
             case ast.UnaryOp(op=ast.Not(), operand=operand):
-                sense = -self.sense(operand)
+                polarity = -self.polarity(operand)
             case ast.BoolOp(values=values):
-                sense = next(filter(None, map(self.sense, values)), 0)
+                polarity = next(filter(None, map(self.polarity, values)), 0)
             case ast.Compare(left=left, ops=[op], comparators=[right]):
-                sense = self._comparison(left, op, right)
+                polarity = self._comparison(left, op, right)
             case ast.Subscript(slice=key):
-                sense = int(self.is_key(key))
+                polarity = int(self.is_key(key))
             case ast.Call():
-                sense = self._call(node)
-        return sense
+                polarity = self._call(node)
+        return polarity
 
     def _comparison(self, left: ast.expr, op: ast.cmpop, right: ast.expr) -> int:
         negated = -1 if isinstance(op, ast.NotEq | ast.NotIn | ast.IsNot) else 1
         if isinstance(op, ast.In | ast.NotIn) and self.is_key(left):
             return negated
-        subject, other = (left, right) if self.sense(left) else (right, left)
-        void = isinstance(other, ast.Constant) and other.value in (None, "", "0", False)
-        return self.sense(subject) * negated * (-1 if void else 1)
+        subject, other = (left, right) if self.polarity(left) else (right, left)
+        falsy = isinstance(other, ast.Constant) and other.value in (None, "", "0", False)
+        return self.polarity(subject) * negated * (-1 if falsy else 1)
 
     def _call(self, node: ast.Call) -> int:
         match node:
             case ast.Call(func=ast.Attribute(attr="get" | "getenv") | ast.Name(id="getenv"), args=[key, *_]):
                 return int(self.is_key(key))
             case ast.Call(func=ast.Name(id="bool" | "int" | "str"), args=[value]):
-                return self.sense(value)
+                return self.polarity(value)
             case ast.Call(func=ast.Attribute(value=value)):  # .strip(), .lower() …
-                return self.sense(value)
+                return self.polarity(value)
             case ast.Call(func=ast.Name() as name):
-                return self.sense(name)
+                return self.polarity(name)
             case _:
                 return 0
 
-    def leaves(self, nodes: Sequence[ast.AST]) -> bool:
-        """Tell whether an exit, a raise or an exec stands in these nodes, functions defined in them left out."""
+    def has_exit(self, nodes: Sequence[ast.AST]) -> bool:
+        """Tell whether the nodes contain an exit, a raise or an exec; functions defined in them do not count."""
         for node in nodes:
             if isinstance(node, ast.Raise) or (isinstance(node, ast.Call) and _called(node) in self.exits):
                 return True
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef):
                 continue
-            if self.leaves(list(ast.iter_child_nodes(node))):
+            if self.has_exit(list(ast.iter_child_nodes(node))):
                 return True
         return False
 
@@ -286,30 +286,30 @@ class _Facts:
             case ast.Call():
                 found = _called(node) in self.guards
             case ast.If(test=test, body=body, orelse=orelse):
-                sense = self.sense(test)
-                found = (sense < 0 and self.leaves(body)) or (sense > 0 and self.leaves(orelse))
+                polarity = self.polarity(test)
+                found = (polarity < 0 and self.has_exit(body)) or (polarity > 0 and self.has_exit(orelse))
             case ast.Assert(test=test):
-                found = self.sense(test) > 0
+                found = self.polarity(test) > 0
             case ast.Expr(value=ast.BoolOp(op=op, values=[test, *rest])):
-                found = self.sense(test) == (1 if isinstance(op, ast.Or) else -1) and self.leaves(rest)
-            case ast.Try(body=body, handlers=handlers):  # os.environ["GRAV_BG_JOB"], and KeyError leads out
-                read = any(isinstance(n, ast.Subscript) and self.sense(n) for b in body for n in ast.walk(b))
-                found = read and self.leaves(handlers)
+                found = self.polarity(test) == (1 if isinstance(op, ast.Or) else -1) and self.has_exit(rest)
+            case ast.Try(body=body, handlers=handlers):  # os.environ["GRAV_BG_JOB"], and an exit on KeyError
+                read = any(isinstance(n, ast.Subscript) and self.polarity(n) for b in body for n in ast.walk(b))
+                found = read and self.has_exit(handlers)
             case ast.FunctionDef(name=name, body=body):
-                found = self._returns_early(body) or (name == "main" and self._main_gives_up(body))
+                found = self._returns_early(body) or (name == "main" and self._main_returns_failure(body))
         return found
 
     def _returns_early(self, body: list[ast.stmt]) -> bool:
-        """`if in_job: return`, and an exit below it."""
+        """True for `if in_job: return` with an exit below it."""
         for index, node in enumerate(body):
-            if isinstance(node, ast.If) and self.sense(node.test) > 0 and isinstance(node.body[-1], ast.Return):
-                return self.leaves([n for n in body[index + 1 :] if isinstance(n, ast.Expr | ast.Raise)])
+            if isinstance(node, ast.If) and self.polarity(node.test) > 0 and isinstance(node.body[-1], ast.Return):
+                return self.has_exit([n for n in body[index + 1 :] if isinstance(n, ast.Expr | ast.Raise)])
         return False
 
-    def _main_gives_up(self, body: list[ast.stmt]) -> bool:
-        """`if not in_job: return 1` in main(), whose value becomes the exit status."""
+    def _main_returns_failure(self, body: list[ast.stmt]) -> bool:
+        """True for `if not in_job: return 1` in main(), whose return value becomes the exit status."""
         return any(
-            isinstance(node, ast.If) and self.sense(node.test) < 0 and isinstance(node.body[-1], ast.Return)
+            isinstance(node, ast.If) and self.polarity(node.test) < 0 and isinstance(node.body[-1], ast.Return)
             for node in body
         )
 
@@ -344,53 +344,53 @@ _TEST = re.compile(
     re.DOTALL,
 )
 _NEGATION = re.compile(r"(?<!\S)(?:!|!=|-ne|-z)(?!\S)")
-_VOID = re.compile(r"=\s*(?:\"\"|''|\"?0\"?)(?!\S)|-(?:eq|ne)\s+0(?!\S)")
+_FALSY = re.compile(r"=\s*(?:\"\"|''|\"?0\"?)(?!\S)|-(?:eq|ne)\s+0(?!\S)")
 _EXIT = re.compile(r"(?:^|[;{&|]|\b(?:then|else|do)\b)\s*(?:exit|exec)\b", re.MULTILINE)
-# ${NAME:?} ends a shell that is not interactive (POSIX, 2.6.2 Parameter Expansion).
+# ${NAME:?} ends a non-interactive shell (POSIX, 2.6.2 Parameter Expansion).
 _REQUIRED = re.compile(r"\$\{" + VARIABLE + r":?\?")
 _CASE = re.compile(r"\bcase\s+\"?\$\{?" + VARIABLE + r"\b[^\n]*?\bin\b(?P<arms>.*?)\besac\b", re.DOTALL)
 
 
 def _shell_code(source: str) -> str:
-    """Take out comments, here-documents and quoted text; of quoted text, expansions of the variable stay."""
-    return _SHELL_TOKEN.sub(_bare, _NEWLINE.sub("\n", source).replace("\\\n", " "))
+    """Remove comments, here-documents and quoted text; in quoted text, expansions of the variable are kept."""
+    return _SHELL_TOKEN.sub(_strip_token, _NEWLINE.sub("\n", source).replace("\\\n", " "))
 
 
-def _bare(token: re.Match[str]) -> str:
+def _strip_token(token: re.Match[str]) -> str:
     if token["word"] is not None:
         return str(token["rest"])
     if token["single"] is not None:
-        return f"'{_short(token['single'])}'"
+        return f"'{_mask(token['single'])}'"
     if token["double"] is not None:
-        return f'"{"".join(_EXPANSION.findall(token["double"])) or _short(token["double"])}"'
+        return f'"{"".join(_EXPANSION.findall(token["double"])) or _mask(token["double"])}"'
     return "" if token["comment"] is not None else "x"
 
 
-def _short(text: str) -> str:
-    # Of a quoted text only these matter: "" and "0" turn a comparison round.
+def _mask(text: str) -> str:
+    # Other quoted texts do not matter: "" and "0" reverse a comparison.
     return text if text in ("", "0", "1") else "x"
 
 
 def _shell_has_guard(code: str) -> bool:
-    if _REQUIRED.search(code) or any(_arm_leaves(found["arms"]) for found in _CASE.finditer(code)):
+    if _REQUIRED.search(code) or any(_arm_exits(found["arms"]) for found in _CASE.finditer(code)):
         return True
     found = _TEST.search(code)
-    while found and not _test_leads_out(found):
+    while found and not _test_exits(found):
         found = _TEST.search(code, found.end("inner"))
     return found is not None
 
 
-def _arm_leaves(arms: str) -> bool:
+def _arm_exits(arms: str) -> bool:
     return _EXIT.search(arms.replace(")", ";")) is not None
 
 
-def _test_leads_out(found: re.Match[str]) -> bool:
-    turns = len(_NEGATION.findall(found["inner"])) + len(_VOID.findall(found["inner"])) + bool(found["outer"])
-    inside = turns % 2 == 0  # the test is true inside a job
+def _test_exits(found: re.Match[str]) -> bool:
+    negations = len(_NEGATION.findall(found["inner"])) + len(_FALSY.findall(found["inner"])) + bool(found["outer"])
+    inside = negations % 2 == 0  # the test is true inside a job
     rest = found["rest"].lstrip()
     if found["next"] == ("||" if inside else "&&"):
         end = re.search(r"[;\n]\s*\}", rest) if rest.startswith("{") else re.search(r"[;\n]", rest)
-        # An exit in parentheses leaves the subshell only.
+        # An exit in parentheses leaves only the subshell.
         return not rest.startswith("(") and _EXIT.search(rest[: end.start() if end else None]) is not None
     if found["next"] in ";\n" and rest.startswith("then"):
         branches = re.split(r"\bel(?:se|if)\b", re.split(r"\bfi\b", rest, maxsplit=1)[0])

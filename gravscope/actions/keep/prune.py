@@ -16,14 +16,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from gravscope.actions.launch.launch import printable
-from gravscope.actions.look.ended import holding
+from gravscope.actions.look.ended import locked
 from gravscope.actions.look.owner import is_foreign
 from gravscope.actions.look.settle import settled
 from gravscope.base.errors import GravscopeError, NoSuchJobError, StoreError, UsageError
+from gravscope.base.printable import printable
 from gravscope.records import clock
-from gravscope.records.ids import name_of, normal, order_of
-from gravscope.records.model import OLDER_DISPATCHER, JobRecord
+from gravscope.records.fields import LEGACY_SCHEMA
+from gravscope.records.ids import name_of, normal, sort_key
+from gravscope.records.model import JobRecord
 from gravscope.records.store import Store
 from gravscope.settings.project import Project
 
@@ -91,7 +92,7 @@ class _Ended:
 
     @property
     def order(self) -> tuple[float, tuple[str, int]]:
-        return self.began, order_of(self.job_id)
+        return self.began, sort_key(self.job_id)
 
 
 @dataclass(frozen=True)
@@ -146,11 +147,11 @@ def _ended_jobs(store: Store, ids: Sequence[str], done: Pruned) -> Iterator[_End
         except GravscopeError as error:
             done.errors.append(error)
             continue
-        if record.schema == OLDER_DISPATCHER:
+        if record.schema == LEGACY_SCHEMA:
             older += 1
         elif not record.live and record.ended is not None:
             done.ended += 1
-            yield _Ended(job_id, record.name, clock.began(record) or 0.0, record.ended)
+            yield _Ended(job_id, record.name, clock.start_time(record) or 0.0, record.ended)
         elif not record.live:
             done.errors.append(StoreError(f"{store.record_path(job_id)}: does not say when the job ended"))
     if foreign:
@@ -175,7 +176,7 @@ def _remove(store: Store, project: Project, job: _Ended, beside: Sequence[str]) 
 
     The log goes before the record: whoever is killed half-way leaves a record, from which the next one goes on.
     """
-    with holding(store, job.job_id) as ours:
+    with locked(store, job.job_id) as ours:
         found = _files_of(store, project, job) if ours else None
         if found is not None:
             for path in found.paths:
@@ -255,7 +256,7 @@ def _beside(store: Store) -> dict[str, list[str]]:
     for name in names:
         job_id = next((match[1] for shape in _BESIDE if (match := shape.fullmatch(name))), "")
         # what is not named after a job is somebody else's, such as poetry.lock
-        if order_of(job_id)[0] and _is_own(f"{store.jobs_dir}/{name}"):
+        if sort_key(job_id)[0] and _is_own(f"{store.jobs_dir}/{name}"):
             found[job_id].append(name)
     return found
 
@@ -279,7 +280,7 @@ def _are_there(store: Store, names: Sequence[str]) -> bool:
 
 def _remove_orphan(store: Store, job_id: str, names: Sequence[str]) -> bool:
     """False if it turns out to be a job that is just being started."""
-    with holding(store, job_id, patience=0) as ours:
+    with locked(store, job_id, patience=0) as ours:
         if not ours or os.path.lexists(store.record_path(job_id)):
             return False
         _remove_beside(store, names)

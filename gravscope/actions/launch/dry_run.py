@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from gravscope.actions.launch.launch import argv_of, first_facts, job_environment
 from gravscope.base.immutable import Immutable
-from gravscope.base.redact import hide_in_command, hide_secrets
+from gravscope.base.redact import redact_command, redact_environment
 from gravscope.base.stamp import stamp
 from gravscope.launchers import scope
 from gravscope.launchers.choose import choose
@@ -38,8 +38,8 @@ def dry_run(spec: JobSpec, project: Project, environ: Mapping[str, str]) -> Plan
         for name in ("XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS")
         if launch.environ.get(name) != environ.get(name)
     }
-    variables = [f"{name}={value}" for name, value in hide_secrets({**tools, **job}).items()]
-    words = ["env", *variables, *launch.prefix, *hide_in_command(argv_of(spec))]
+    variables = [f"{name}={value}" for name, value in redact_environment({**tools, **job}).items()]
+    words = ["env", *variables, *launch.prefix, *redact_command(argv_of(spec))]
     line = f"cd {shlex.quote(spec.cwd)} && {shlex.join(words)}"
     if not spec.foreground:
         line = f"mkdir -p {shlex.quote(str(log.parent))} && {line} </dev/null >>{shlex.quote(str(log))} 2>&1"

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from gravscope.actions.look.settle import conclude, now, survivors, unsupervised
+from gravscope.actions.look.settle import mark_unsupervised, now, survivors, write_end
 from gravscope.base.errors import GravscopeError, UnsupportedError
 from gravscope.records.store import Store
 
@@ -20,10 +20,10 @@ def survivor(jobs_dir: Path, job_id: str) -> dict[str, Any] | None:
     store = Store(jobs_dir)
     known = store.read(job_id)  # a supervisor that has died since may have got further than we know
     if survivors(known):
-        found: dict[str, Any] = msgspec.to_builtins(unsupervised(store, known))
+        found: dict[str, Any] = msgspec.to_builtins(mark_unsupervised(store, known))
         return found
     if known.supervisor_pid is not None:
-        conclude(store, known)
+        write_end(store, known)
         store.release(known.id)
         raise UnsupportedError(
             f"{known.id}: its supervisor ended while starting it", f"type: gravscope show {known.id}"

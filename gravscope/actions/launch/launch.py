@@ -1,7 +1,7 @@
 """Launching: record first, then the launcher, then the supervisor's word that the command has been exec'd.
 
 This stands between a user and every job, so nothing is loaded here that a launch which goes well can do without. The
-record is a dict of what JSON holds (`Facts`), field by field what `gravscope.records.model.JobRecord` is.
+record is a dict of what JSON holds (`Facts`), with the fields of `gravscope.records.fields.JobRecord`.
 """
 
 from __future__ import annotations
@@ -16,13 +16,15 @@ from gravscope.actions.launch import exposed_folders
 from gravscope.base import plainjson
 from gravscope.base.errors import StoreError, UsageError
 from gravscope.base.immutable import Immutable
+from gravscope.base.printable import is_text, printable
 from gravscope.base.stamp import stamp, timestamp
 from gravscope.launchers import Launch, scope
-from gravscope.launchers.choose import choose, nobody_there, unit_is_taken
-from gravscope.launchers.start import Answer, Handles, start
+from gravscope.launchers.choose import choose, no_manager, unit_is_taken
+from gravscope.launchers.start import Answer, Descriptors, start
 from gravscope.linux import files, proc
+from gravscope.records.fields import blank_record
 from gravscope.records.folder import JobsFolder, make_private_folder
-from gravscope.records.spec import SCHEMA_VERSION, JobSpec
+from gravscope.records.spec import JobSpec
 from gravscope.settings.known import variable_of
 from gravscope.systemd import host
 from gravscope.systemd.commands import unit_name
@@ -41,17 +43,6 @@ if TYPE_CHECKING:
 OOM_SCORE = 500
 # a secret
 ADDRESS = variable_of("notify.webhook")
-
-# the fields of a record, in the order of `gravscope.records.model.JobRecord`; what nothing is known of is null
-_UNKNOWN = dict.fromkeys([
-    "schema", "id", "name", "state", "cmd", "shell", "cwd", "env", "memsafe", "foreground", "terminal",
-    "launcher", "unit", "slice", "pid", "pgid", "start_ticks", "supervisor_pid", "supervisor_start_ticks",
-    "invocation_id", "boot_id", "host", "log_file", "limits", "effective", "enforcement", "oom_policy", "timeout",
-    "grace", "created", "started", "ended", "duration", "exit_code", "signal", "reason", "peak_memory",
-    "peak_memory_source", "oom_kills", "cpu_seconds", "outlived", "memory_events", "paused", "throttled",
-    "limit_changes", "cancel", "notify", "notified", "fallback_reason", "warnings", "escaped", "rerun_of",
-    "rerun_as",
-])  # fmt: skip
 
 
 class Front(Immutable):
@@ -144,8 +135,8 @@ def _try_each(begun: Begun, environ: Mapping[str, str]) -> Facts:
         launch = launches.pop(0)
         _record(begun, launch)
         link_fd = None if begun.front is None else begun.front.link_fd
-        answer = start(launch, facts["id"], _request(begun, launch), Handles(begun.lock_fd, begun.log_fd, link_fd))
-        if answer.news is not None:
+        answer = start(launch, facts["id"], _request(begun, launch), Descriptors(begun.lock_fd, begun.log_fd, link_fd))
+        if answer.changes is not None:
             return _confirmed(begun, answer)
         from gravscope.actions.launch import failed  # noqa: PLC0415 (rare, and it looks into records)
 
@@ -156,7 +147,7 @@ def _try_each(begun: Begun, environ: Mapping[str, str]) -> Facts:
         if unit_is_taken(complaint) and launch.unit == unit_name(facts["id"]):
             # a left-over, or a job of the same name and second in another folder: a name that nobody else can have
             launches.insert(0, scope.rename(launch, unit_name(facts["id"], f"-{os.urandom(4).hex()}")))
-        elif not launches or not nobody_there(complaint):
+        elif not launches or not no_manager(complaint):
             raise failed.never_started(begun.project.jobs_dir, facts["id"], printable(complaint))
         else:
             facts["fallback_reason"] = printable(complaint)
@@ -178,10 +169,10 @@ def _record(begun: Begun, launch: Launch) -> None:
 
 
 def _confirmed(begun: Begun, answer: Answer) -> Facts:
-    facts = {**begun.facts, **(answer.news or {})}
+    facts = {**begun.facts, **(answer.changes or {})}
     if answer.error is not None and facts["ended"] is None:
         # the supervisor could not write the record, and gave up; what we wrote of it goes, as if we could not either
-        begun.folder.withdraw(facts["id"])
+        begun.folder.remove_record(facts["id"])
         raise StoreError(answer.error, "nothing was started; make room, or set GRAVSCOPE_JOBS_DIR elsewhere")
     if answer.error is not None:
         raise UsageError(answer.error, "nothing was started")
@@ -191,8 +182,7 @@ def _confirmed(begun: Begun, answer: Answer) -> Facts:
 def first_facts(spec: JobSpec, job_id: str, now: float, log_path: Path) -> Facts:
     """The record of a job of which nothing has happened yet, every field of it; `now` is in seconds since 1970."""
     return {
-        **_UNKNOWN,
-        "schema": SCHEMA_VERSION,
+        **blank_record(),
         "id": job_id,
         "name": spec.name,
         "state": "starting",
@@ -201,41 +191,19 @@ def first_facts(spec: JobSpec, job_id: str, now: float, log_path: Path) -> Facts
         "cwd": printable(spec.cwd),
         "env": {name: printable(value) for name, value in spec.env.items()},
         "memsafe": spec.memsafe,
-        "foreground": False,
         "invocation_id": os.urandom(16).hex(),
         "boot_id": proc.boot_id(),
         "host": os.uname().nodename,
         "log_file": printable(str(log_path)),
         "limits": spec.limits.as_dict(),
-        "enforcement": "none",
         "oom_policy": spec.oom_policy,
         "timeout": spec.timeout,
         "grace": spec.grace,
         "created": timestamp(now),
-        "paused": False,
-        "throttled": False,
-        "limit_changes": [],
         "notify": spec.notify is not None,
-        "notified": [],
-        "warnings": [],
-        "escaped": not all(map(_is_text, [*spec.cmd, spec.cwd, *spec.env.values()])),
+        "escaped": not all(map(is_text, [*spec.cmd, spec.cwd, *spec.env.values()])),
         "rerun_of": spec.rerun_of,
-        "rerun_as": [],
     }
-
-
-def printable(text: str) -> str:
-    """`text` with bytes that are no UTF-8 as \\xNN: JSON holds only text. The command itself gets them as they are."""
-    return os.fsencode(text).decode("utf-8", "backslashreplace")
-
-
-def _is_text(text: str) -> bool:
-    """True where `printable` leaves every byte as it is."""
-    try:
-        os.fsencode(text).decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def argv_of(spec: JobSpec) -> list[str]:
@@ -304,6 +272,6 @@ def _request(begun: Begun, launch: Launch) -> dict[str, object]:
 
 
 def _telling(asked: Notify) -> dict[str, object]:
-    from gravscope.notify.notify import handed  # noqa: PLC0415 (for few jobs)
+    from gravscope.notify.notify import supervisor_request  # noqa: PLC0415 (for few jobs)
 
-    return handed(asked)
+    return supervisor_request(asked)

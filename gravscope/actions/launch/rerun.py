@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 import re
 
-from gravscope.actions.launch.spec import Typed, make_spec
+from gravscope.actions.launch.spec import Changes, Typed, make_spec
 from gravscope.actions.look.owner import refuse_foreign
 from gravscope.actions.look.settle import settled
 from gravscope.base.errors import RefusedError, UsageError
 from gravscope.notify.notify import SETTINGS as NOTIFY
-from gravscope.records.model import OLDER_DISPATCHER, JobRecord
+from gravscope.records.fields import LEGACY_SCHEMA
+from gravscope.records.model import JobRecord
 from gravscope.records.spec import JobSpec, Limits
 from gravscope.records.store import Store
 from gravscope.settings.known import Value
@@ -25,7 +26,7 @@ from gravscope.settings.project import Project
 _LIKE_A_BYTE = re.compile(r"\\x[89a-f][0-9a-f]", re.ASCII)
 
 
-def spec_of_rerun(store: Store, job_id: str, changes: Typed, project: Project) -> JobSpec:
+def spec_of_rerun(store: Store, job_id: str, changes: Changes, project: Project) -> JobSpec:
     """What to run for `job_id` once more; of `changes`, whatever was typed counts instead of what the record has.
 
     Raises RefusedError where the job still lives, is somebody else's, or cannot be told for certain.
@@ -42,7 +43,7 @@ def spec_of_rerun(store: Store, job_id: str, changes: Typed, project: Project) -
     if changes.cwd is None and not os.path.isdir(cwd):  # noqa: PTH112 (Path.is_dir raises for what is out of reach)
         raise UsageError(f"{job_id}: its directory {record.cwd} is gone", "say another one with --cwd")
     name = changes.name if changes.name is not None else record.name
-    typed = changes.replaced(
+    typed = Typed(**changes.as_dict()).replaced(
         command=[_exact(word) for word in record.cmd],
         shell=record.shell,
         name=name,
@@ -57,7 +58,7 @@ def spec_of_rerun(store: Store, job_id: str, changes: Typed, project: Project) -
 
 def doubt_about(record: JobRecord) -> str | None:
     """Why a job that has ended cannot be run again; None if it can."""
-    if record.schema == OLDER_DISPATCHER:
+    if record.schema == LEGACY_SCHEMA:
         return "the older dispatcher recorded neither its limits nor its words for certain"
     texts = [*record.cmd, record.cwd, *record.env.values()]
     # a record from before `escaped` was there may mean either

@@ -10,9 +10,9 @@ from gravscope.actions.look.owner import refuse_variables
 from gravscope.base.errors import UsageError
 from gravscope.base.immutable import Immutable
 from gravscope.base.quantity import INFINITY, parse_duration
-from gravscope.base.redact_hint import is_worth_a_look
+from gravscope.base.redact_hint import may_hold_secret
 from gravscope.records.ids import check_name, fit_name
-from gravscope.records.spec import JobSpec, LauncherChoice, Limits, Notify, OomPolicy
+from gravscope.records.spec import JobSpec, Limits, Notify
 from gravscope.settings.known import check_memory, parse_timeout
 from gravscope.settings.layers import Found, resolve, variables
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
+    from gravscope.records.types import LauncherChoice, OomPolicy
     from gravscope.settings.project import Project
 
 _SCRIPTS = {".py", ".sh", ".pl", ".rb", ".R", ".jl", ".js"}
@@ -42,24 +43,30 @@ class TypedLimits(Immutable):
     tasks_max: str | None = None
 
 
-class Typed(Immutable):
-    """The options of `gravscope run` as they were typed; None is for what was not, and may be set elsewhere."""
+class Changes(Immutable):
+    """The options that `gravscope run` and `gravscope rerun` share, as they were typed. None is for what was not, and
+    may be set elsewhere."""
 
-    command: Sequence[str]
     name: str | None = None
-    shell: bool = False
-    cwd: str | None = None
+    limits: TypedLimits = TypedLimits()
     env: Sequence[str] = ()
     env_file: str | None = None
-    limits: TypedLimits = TypedLimits()
+    cwd: str | None = None
     launcher: LauncherChoice | None = None
     timeout: str | None = None
     grace: str | None = None
     oom_policy: OomPolicy | None = None
     memsafe: bool | None = None
     unique: bool = False
-    foreground: bool = False
     notify: bool = False
+    foreground: bool = False
+
+
+class Typed(Changes):
+    """The same with the command of `gravscope run`."""
+
+    command: Sequence[str] = ()
+    shell: bool = False
 
 
 def make_spec(typed: Typed, project: Project | None = None, found: Mapping[str, Found] | None = None) -> JobSpec:
@@ -102,9 +109,9 @@ def make_spec(typed: Typed, project: Project | None = None, found: Mapping[str, 
 
 
 def _whom_to_tell(found: Mapping[str, Found]) -> Notify:
-    from gravscope.notify.notify import whom_to_tell  # noqa: PLC0415 (for few jobs)
+    from gravscope.notify.notify import recipients  # noqa: PLC0415 (for few jobs)
 
-    return whom_to_tell(found)
+    return recipients(found)
 
 
 def _with_settings(typed: Typed, found: Mapping[str, Found]) -> Typed:
@@ -134,10 +141,10 @@ def default_name(command: Sequence[str], *, shell: bool = False) -> str:
     """What a job without a name is called: its program, or the script that an interpreter runs."""
     # a name is shown everywhere: nothing that looks like a secret becomes one
     words = command[0].split() if shell else command
-    if is_worth_a_look(" ".join(command)):
-        from gravscope.base.redact import hide_in_command, hide_in_text  # noqa: PLC0415 (3 ms)
+    if may_hold_secret(" ".join(command)):
+        from gravscope.base.redact import redact_command, redact_text  # noqa: PLC0415 (3 ms)
 
-        words = hide_in_text(command[0]).split() if shell else hide_in_command(command)
+        words = redact_text(command[0]).split() if shell else redact_command(command)
     candidates = [word for word in words if word and not word.startswith("-") and not {"=", "*"} & {*word}]
     for word in candidates:
         path = Path(word)
@@ -185,13 +192,13 @@ def _environment(typed: Typed, settings: Mapping[str, str]) -> dict[str, str]:
 
 
 def _typed_variables(typed: Typed) -> dict[str, str]:
-    from gravscope.settings.env_file import VARIABLE, name_alone, read_env_file  # noqa: PLC0415 (for few jobs)
+    from gravscope.settings.env_file import VARIABLE, read_env_file, redacted_pair  # noqa: PLC0415 (for few jobs)
 
     given = read_env_file(Path(typed.env_file)) if typed.env_file else {}
     for pair in typed.env:
         name, equals, value = pair.partition("=")
         if not equals or not VARIABLE.fullmatch(name):
-            raise UsageError(f"-e: {name_alone(pair)} is not NAME=VALUE")
+            raise UsageError(f"-e: {redacted_pair(pair)} is not NAME=VALUE")
         given[name] = value
     return given
 

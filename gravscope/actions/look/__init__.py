@@ -1,4 +1,4 @@
-"""Looking at jobs: how each stands, its log, waiting for its end, and settling a record that nobody is in charge of.
+"""Looking at jobs: their states, their logs, waiting for their ends, and settling records that nobody is in charge of.
 
-Nothing here changes a job that runs. It imports no other folder of `actions`.
+Nothing here changes a running job. This room imports no other folder of `actions`.
 """

@@ -1,4 +1,4 @@
-"""Jobs that have ended: who may write their records, or remove them, and how two of them are linked."""
+"""Jobs that have ended: the right to write or remove their records, and the link between two of them."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from gravscope.base.errors import GravscopeError, RefusedError
 from gravscope.linux import files
 from gravscope.records.store import Store
 
-# seconds that one who is about to give up a lock may take: its supervisor after the last word, or another of us
+# Seconds to wait for a holder that is about to release the lock: a supervisor after its last write, or another command.
 PATIENCE = 5.0
 
 
 @contextmanager
-def holding(store: Store, job_id: str, patience: float = PATIENCE) -> Iterator[bool]:
-    """Holds the lock of a job that has ended, or of an id without a record; False if somebody else does.
+def locked(store: Store, job_id: str, patience: float = PATIENCE) -> Iterator[bool]:
+    """Holds the lock of a job that has ended, or of an id without a record. Yields False if somebody else holds it.
 
-    There is none afterwards. Where none can be made (a full or read-only disk), nobody can hold one.
+    The lock file is removed afterwards. Where none can be created (a full or read-only disk), nobody can hold it.
     """
     deadline = time.monotonic() + patience
     while (descriptor := store.open_lock(job_id, create=True)) is not None:
@@ -28,7 +28,7 @@ def holding(store: Store, job_id: str, patience: float = PATIENCE) -> Iterator[b
             while not (taken := files.try_lock(descriptor)) and time.monotonic() < deadline:
                 time.sleep(0.01)
             if taken and not store.is_lock_of(job_id, descriptor):
-                continue  # whoever held it has removed it, so that it keeps nobody out
+                continue  # the earlier holder has removed this file, so it locks nothing
             try:
                 yield taken
             finally:
@@ -42,11 +42,11 @@ def holding(store: Store, job_id: str, patience: float = PATIENCE) -> Iterator[b
 
 
 def link(jobs_dir: Path, first_id: str, job_id: str) -> list[str]:
-    """Names `job_id` in the record of `first_id`, the one that it is run again for. That may be gone by now, or the
-    disk be full: the job runs all the same, with the warnings that are returned."""
+    """Adds `job_id` to the record of `first_id`, whose rerun it is. If that record is gone or the disk is full, the job
+    runs all the same, and warnings are returned."""
     store = Store(jobs_dir)
     try:
-        with holding(store, first_id) as ours:
+        with locked(store, first_id) as ours:
             first = store.read(first_id)
             if not ours or first.live:
                 raise RefusedError("somebody else is writing it")

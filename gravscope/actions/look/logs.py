@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from gravscope.actions.look.owner import look
+from gravscope.actions.look.owner import read_for_display
 from gravscope.actions.look.settle import settled
 from gravscope.actions.look.wait import BLOCK, open_log, sleep_until_end
 from gravscope.records.model import JobRecord
@@ -27,7 +27,7 @@ def read_log(record: JobRecord, lines: int | None = None) -> Iterator[bytes]:
 
 def follow_log(store: Store, job_id: str, lines: int | None = None) -> Iterator[bytes]:
     """The same, and then what is added to it, until the job has ended and everything of it has been shown."""
-    record = look(store, job_id)
+    record = read_for_display(store, job_id)
     with open_log(record) as log:
         if lines is not None:
             log.seek(_start_of_last(log, lines))
@@ -41,7 +41,7 @@ def follow_log(store: Store, job_id: str, lines: int | None = None) -> Iterator[
             if log.tell() > os.fstat(log.fileno()).st_size:
                 log.seek(0)  # it was truncated
             sleep_until_end(record, LOOK_AGAIN)
-            record = look(store, job_id)
+            record = read_for_display(store, job_id)
 
 
 def _start_of_last(log: BinaryIO, lines: int) -> int:

@@ -1,7 +1,7 @@
-"""Whose job it is, and whose settings. Root may look at anybody's jobs, and acts on none but its own.
+"""Who owns a job, and who owns settings. Root may look at jobs of all users, but acts only on its own.
 
-What root writes into a user's folder the user can no longer read, root's own manager is not the user's, and a record
-that somebody else wrote names whatever process its writer likes. So the words to become that user are said instead.
+There are three reasons. The user could not read what root writes into the user's folder. Root's manager is not the
+user's. And a record that another user wrote may name any process. So root is told the command for acting as that user.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
     from gravscope.settings.layers import Found
 
 
-def look(store: Store, job_id: str) -> JobRecord:
-    """The record of a job to be told, not to be acted on: root reads anybody's."""
+def read_for_display(store: Store, job_id: str) -> JobRecord:
+    """The record of a job for display, not for acting on it: root may read the records of all users."""
     return store.read(job_id, anyone=True)
 
 
 def is_foreign(store: Store, job_id: str) -> bool:
-    """True if the record is somebody else's, whose reading of it then settles it."""
+    """True if another user owns the record. Then that user's commands settle it, and ours do not."""
     owner = _owner(store, job_id)
     return owner is not None and owner != os.geteuid()
 
 
 def refuse_foreign(store: Store, job_id: str, verb: str) -> None:
-    """Raises RefusedError for root where a job is another user's, with what to type to act as that user."""
+    """Raises RefusedError if we are root and the job is another user's. The hint is the command to act as that user."""
     owner = _owner(store, job_id)
     if os.geteuid() != 0 or owner in (None, 0):
         return
@@ -52,10 +52,11 @@ def refuse_foreign(store: Store, job_id: str, verb: str) -> None:
 
 
 def refuse_variables(found: Mapping[str, Found]) -> None:
-    """Raises UsageError for a variable that is set in a file of somebody else's: LD_PRELOAD and the like are programs,
-    and so is the command that tells of a job's end.
+    """Raises UsageError for a variable that is set in another user's file: LD_PRELOAD and the like start programs, and
+    so does the command that notifies of a job's end.
 
-    Limits and folders from there count: a colleague's project is meant to be run, and run says whose folders they are.
+    Limits and folders in such a file count: a colleague's project is meant to be run, and run says whose folders they
+    are.
     """
     for key, each in found.items():
         file = each.source.file
@@ -64,7 +65,7 @@ def refuse_variables(found: Mapping[str, Found]) -> None:
         try:
             owner = file.stat()
         except OSError:
-            continue  # it was there a moment ago
+            continue  # the file was removed just now
         if not files.is_ours(owner):
             raise UsageError(
                 f"{file}: is owned by user {owner.st_uid}, and its {key} is not believed",

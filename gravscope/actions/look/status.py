@@ -7,8 +7,8 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from gravscope.actions.look.owner import look
-from gravscope.actions.look.settle import job_folder, settled
+from gravscope.actions.look.owner import read_for_display
+from gravscope.actions.look.settle import job_cgroup, settled
 from gravscope.actions.look.wait import open_log
 from gravscope.base.errors import GravscopeError, NoSuchJobError
 from gravscope.linux import cgroup, proc
@@ -16,7 +16,7 @@ from gravscope.records import clock
 from gravscope.records.model import JobRecord
 from gravscope.records.outcome import NEVER_STARTED
 from gravscope.records.progress import TAIL, Progress, find
-from gravscope.records.store import Store, each_readable
+from gravscope.records.store import Store, read_each
 
 # how many jobs are listed unless all are asked for
 RECENT = 20
@@ -80,7 +80,7 @@ def overview(store: Store) -> Overview:
 
 def _each(store: Store, ids: Iterable[str]) -> Iterator[Standing | GravscopeError]:
     """Each as it stands; one that was removed since the folder was listed is none of the jobs there are."""
-    for record in each_readable(store, ids):
+    for record in read_each(store, ids):
         item = _standing_or_error(store, record)
         if not isinstance(item, NoSuchJobError):
             yield item
@@ -98,7 +98,7 @@ def status(store: Store, job_ids: Sequence[str] = (), *, everything: bool = Fals
     ids = list(job_ids) or (store.ids() if everything else store.latest(RECENT))
     if not job_ids:
         return _live_first(_newest_first([*_each(store, ids)]))
-    return _live_first([_standing_or_error(store, record) for record in each_readable(store, ids)])
+    return _live_first([_standing_or_error(store, record) for record in read_each(store, ids)])
 
 
 def _standing_or_error(store: Store, record: JobRecord | GravscopeError) -> Standing | GravscopeError:
@@ -118,7 +118,7 @@ def _newest_first(found: list[Standing | GravscopeError]) -> list[Standing | Gra
     dated, latest = [], float("inf")
     for item in found:
         if isinstance(item, Standing):
-            latest = clock.began(item.record) or 0.0
+            latest = clock.start_time(item.record) or 0.0
         dated.append((latest, item))
     return [item for _, item in sorted(dated, key=lambda pair: pair[0], reverse=True)]
 
@@ -132,7 +132,7 @@ def standing(store: Store, record: JobRecord) -> Standing:
             record.warnings.append(UNWRITTEN)
             break
         time.sleep(0.01)
-        record = settled(store, look(store, record.id))
+        record = settled(store, read_for_display(store, record.id))
     return Standing(record, memory_now(record), progress_of(record)) if record.live else Standing(record)
 
 
@@ -143,7 +143,7 @@ def _is_over(record: JobRecord) -> bool:
         return False
     if pid is None or not proc.is_process(pid, record.supervisor_start_ticks) or proc.descendants(pid):
         return False
-    folder = job_folder(record)
+    folder = job_cgroup(record)
     return folder is None or not cgroup.populated(folder)
 
 
@@ -167,7 +167,7 @@ def memory_now(record: JobRecord) -> int | None:
     if record.boot_id != proc.boot_id():
         return None  # its numbers are those of other processes here
     if pid is not None and proc.is_process(pid, record.supervisor_start_ticks):
-        folder = job_folder(record)
+        folder = job_cgroup(record)
         used = None if folder is None else cgroup.read_number(folder, "memory.current")
         if used is not None:
             return used

@@ -1,4 +1,4 @@
-"""`gravscope wait`: sleeps until jobs have ended, woken by the kernel at the end of their supervisors."""
+"""`gravscope wait`: sleeps until jobs have ended. The kernel wakes it at the end of their supervisors."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import BinaryIO
 
-from gravscope.actions.look.owner import look
+from gravscope.actions.look.owner import read_for_display
 from gravscope.actions.look.settle import settled, supervisor_of, survivors
 from gravscope.base.errors import GravscopeError, WaitTimeoutError
 from gravscope.linux import files
 from gravscope.records.model import JobRecord
 from gravscope.records.store import Store
 
-# seconds between looks where there is nothing that could wake us, and at a log for what it is to say
+# Seconds between two checks if no event can wake us, and between two readings of a log.
 LOOK_AGAIN = 0.1
 LONGEST_SLEEP = 5.0
 BLOCK = 1 << 16
@@ -29,32 +29,32 @@ def wait(store: Store, job_ids: Sequence[str], timeout: float | None = None) -> 
     deadline = None if timeout is None else time.monotonic() + timeout
     ended = []
     for job_id in job_ids:
-        record = settled(store, look(store, job_id))
+        record = settled(store, read_for_display(store, job_id))
         while record.live:
-            if not sleep_until_end(record, _rest(deadline)) and _rest(deadline) == 0:
+            if not sleep_until_end(record, _time_left(deadline)) and _time_left(deadline) == 0:
                 raise WaitTimeoutError(
                     f"{job_id} is still {record.state} after {timeout:g} s",
                     f"it goes on; type: gravscope status {job_id}",
                 )
-            record = settled(store, look(store, job_id))
+            record = settled(store, read_for_display(store, job_id))
         ended.append(record)
     return ended
 
 
 def wait_ready(store: Store, job_id: str, pattern: re.Pattern[str], timeout: float | None = None) -> str:
-    """The first line of the job's log that `pattern` is found in.
+    """Waits for a line in the job's log that `pattern` matches; returns the first one.
 
-    Raises WaitTimeoutError after `timeout` seconds, and GravscopeError if the job ends without saying it.
+    Raises WaitTimeoutError after `timeout` seconds, and GravscopeError if the job ends without such a line.
     """
     deadline = None if timeout is None else time.monotonic() + timeout
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
-    with open_log(look(store, job_id)) as log:
+    with open_log(read_for_display(store, job_id)) as log:
         rest = ""
         while True:
-            # asked before the log is read: what it wrote last is then read for certain
-            record = settled(store, look(store, job_id))
+            # Read before the log, so that the last output of an ended job is not missed.
+            record = settled(store, read_for_display(store, job_id))
             if log.tell() > os.fstat(log.fileno()).st_size:
-                log.seek(0)  # it was truncated
+                log.seek(0)  # the log was truncated
             silent = True
             while news := log.read(BLOCK):
                 silent = False
@@ -62,22 +62,22 @@ def wait_ready(store: Store, job_id: str, pattern: re.Pattern[str], timeout: flo
                 for line in lines:
                     if pattern.search(line):
                         return line
-            # a line that has no end, such as a prompt, counts once nothing is added to it
+            # A line without a newline, such as a prompt, counts once nothing more is added to it.
             if (silent or not record.live) and pattern.search(rest):
                 return rest
             if not record.live:
                 raise GravscopeError(f"{job_id} ended without it: {record.state}, {record.reason}")
-            if _rest(deadline) == 0:
+            if _time_left(deadline) == 0:
                 raise WaitTimeoutError(f"{job_id} has not said it after {timeout:g} s", "it goes on")
-            sleep_until_end(record, min(LOOK_AGAIN, _rest(deadline)))
+            sleep_until_end(record, min(LOOK_AGAIN, _time_left(deadline)))
 
 
 def open_log(record: JobRecord) -> BinaryIO:
-    """The log of a job, for reading. Raises GravscopeError where it cannot be, or is not the job's own file."""
+    """Opens the log of a job. Raises GravscopeError if it cannot be read or is not the job's own file."""
     try:
-        # a FIFO in its place would keep us waiting, a device be read without end
-        descriptor = os.open(_file_of(record.log_file), os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-    except (OSError, ValueError) as error:  # the latter for what no file can be called
+        # O_NONBLOCK because opening a FIFO in its place would wait; a device would be read without end.
+        descriptor = os.open(_unescaped_name(record.log_file), os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    except (OSError, ValueError) as error:  # ValueError: not possible as a file name
         why = error.strerror if isinstance(error, OSError) else str(error)
     else:
         found = os.fstat(descriptor)
@@ -89,8 +89,8 @@ def open_log(record: JobRecord) -> BinaryIO:
     raise GravscopeError(f"the log of {record.id} cannot be read: {record.log_file}: {why}")
 
 
-def _file_of(printed: str) -> bytes:
-    """The name of the file that a record calls `printed`: bytes that are no UTF-8 stand there as \\xNN."""
+def _unescaped_name(printed: str) -> bytes:
+    """The file name for the text `printed` in a record, where bytes that are not UTF-8 are written as \\xNN."""
     name = printed.encode("utf-8", "replace")
     if os.path.lexists(name):
         return name
@@ -98,9 +98,9 @@ def _file_of(printed: str) -> bytes:
 
 
 def sleep_until_end(record: JobRecord, longest: float) -> bool:
-    """Sleeps until the job's supervisor ends, or `longest` seconds; True if it has ended.
+    """Sleeps until the job's supervisor ends, at most `longest` seconds; True if it has ended.
 
-    A job without a supervisor is watched by the ends of its processes.
+    For a job without a supervisor, the end of one of its processes counts.
     """
     longest = min(longest, LONGEST_SLEEP)
     pids = supervisors([record]) or [found.pid for found in survivors(record)[:64]]
@@ -111,16 +111,16 @@ def sleep_until_end(record: JobRecord, longest: float) -> bool:
 
 
 def supervisors(records: Iterable[JobRecord]) -> list[int]:
-    """The pids of those supervisors of live jobs that are alive."""
+    """The pids of the living supervisors of live jobs."""
     found = (supervisor_of(record) for record in records if record.live)
     return [pid for pid in found if pid is not None]
 
 
 def sleep_until_any_ends(pids: Sequence[int], longest: float) -> bool:
-    """Sleeps until one of the processes ends, an event of the kernel (pidfd_open(2)), or `longest` seconds."""
+    """Sleeps until one of the processes ends (pidfd_open(2)), at most `longest` seconds; True if one has ended."""
     handles = [handle for pid in pids if (handle := _open_process(pid)) is not None]
     if len(handles) < len(pids):
-        longest = min(longest, LOOK_AGAIN)  # one has ended already, or the kernel is older than pidfds
+        longest = min(longest, LOOK_AGAIN)  # one has already ended, or the kernel has no pidfds
     try:
         poll = select.poll()
         for handle in handles:
@@ -132,9 +132,9 @@ def sleep_until_any_ends(pids: Sequence[int], longest: float) -> bool:
 
 
 def exit_status(record: JobRecord) -> int:
-    """What `wait` of one job exits with: the job's own exit status, 128+N if a signal ended it, 137 if OOM-killed.
+    """The exit status of `wait` for one job: the job's own, 128+N if signal N ended it, 137 if OOM-killed.
 
-    A job that did not succeed never counts as 0, whatever its command said.
+    It is never 0 for a job that did not succeed, whatever its command returned.
     """
     if record.state == "succeeded":
         return 0
@@ -145,7 +145,7 @@ def exit_status(record: JobRecord) -> int:
     return record.exit_code or 1
 
 
-def _rest(deadline: float | None) -> float:
+def _time_left(deadline: float | None) -> float:
     return LONGEST_SLEEP if deadline is None else max(0.0, deadline - time.monotonic())
 
 

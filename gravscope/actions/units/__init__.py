@@ -1,1 +1,1 @@
-"""Unit files that systemd reads: written, compared with what is installed, and removed."""
+"""systemd's unit files: writes them, compares them with the installed ones, and removes them."""

@@ -1,7 +1,7 @@
-"""The unit files: from template to what stands on this machine, and whose doing it is that they differ. Pure.
+"""The unit files: makes them from templates, and tells whether an installed file was changed. Pure.
 
-An installed file begins with a line that holds a checksum of the rest. So it can be told, without any other memory,
-whether somebody changed it since: such a file is theirs, and neither replaced nor removed.
+The first line of an installed file has a checksum of the rest. So a change by somebody else is noticed without any
+other data. Such a file belongs to whoever changed it, and is neither replaced nor removed.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from gravscope.base.errors import UnsupportedError
 State = Literal["installed", "outdated", "changed", "missing"]
 
 _MARK = "# Installed by `gravscope units install`; sha256 of what follows: "
-# systemd refuses these in the path of a program (string_is_safe), however they are quoted
+# systemd refuses these in the path of a program (string_is_safe), even in quotes.
 _UNFIT = re.compile(r"[\x00-\x1f\x7f\"'\\]")
 
 
 def rendered(template: str, program: Sequence[str]) -> str:
-    """A unit file ready to be installed, with `program` (absolute path, and words that follow it) filled in."""
+    """A unit file ready to be installed, with `program` (an absolute path and further words) filled in."""
     words = [quoted_program(program[0]), *map(quoted_word, program[1:])]
     text = template.replace("@PROGRAM_PATH@", escaped_path(program[0])).replace("@PROGRAM_WORDS@", " ".join(words))
     return f"{_MARK}{_checksum(text)}\n{text}"
 
 
 def state_of(found: str | None, wanted: str) -> State:
-    """How an installed file stands: as we would write it, as we once wrote it, changed by somebody, or missing."""
+    """The state of an installed file: up to date, written by an earlier gravscope, changed by somebody, or missing."""
     if found is None:
         return "missing"
     if found == wanted:
@@ -42,7 +42,7 @@ def _checksum(text: str) -> str:
 
 
 def escaped_path(path: str) -> str:
-    """A path as a whole setting, as in ConditionFileIsExecutable=, where % begins a specifier (systemd.unit(5))."""
+    """A path as a complete setting, as in ConditionFileIsExecutable=, where % begins a specifier (systemd.unit(5))."""
     if _UNFIT.search(path):
         raise UnsupportedError(
             f"{path!r}: systemd starts no program with quotes, backslashes or control characters in its path",
@@ -52,11 +52,12 @@ def escaped_path(path: str) -> str:
 
 
 def quoted_program(path: str) -> str:
-    """The first word of ExecStart=: in quotes for its spaces; variables are not expanded in it (systemd.service(5))."""
+    """The first word of ExecStart=, in quotes because of spaces; variables are not expanded in it
+    (systemd.service(5))."""
     return f'"{escaped_path(path)}"'
 
 
 def quoted_word(word: str) -> str:
-    """Any further word of ExecStart=, where variables are expanded too."""
+    """Any further word of ExecStart=, in which variables are expanded."""
     escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
     return '"' + escaped.replace("\n", "\\n").replace("\t", "\\t") + '"'

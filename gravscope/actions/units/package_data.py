@@ -1,4 +1,4 @@
-"""What comes with gravscope and is no module: the Make include, the unit files, the program itself."""
+"""The files of gravscope that are not modules: the Make include, the unit files, and the program itself."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gravscope.base.errors import UnsupportedError
 
 
 def find(name: str) -> Path | None:
-    """Where file `name` is: in the installed package's data, or at the top of a checkout; None where it is missing."""
+    """The path of file `name`, in the installed package's data or at the top of a checkout; None if it is missing."""
     package = Path(gravscope.__file__).parent
     for place in (package / "data" / name, package.parent / name):
         if place.is_file():
@@ -21,7 +21,7 @@ def find(name: str) -> Path | None:
 
 
 def path_of(name: str) -> Path:
-    """As `find`; raises UnsupportedError where it is missing."""
+    """As `find`, but raises UnsupportedError if it is missing."""
     place = find(name)
     if place is None:
         raise UnsupportedError(f"{name} is missing from this installation", "install gravscope anew")
@@ -29,9 +29,9 @@ def path_of(name: str) -> Path:
 
 
 def program() -> list[str]:
-    """This gravscope as words that start it from anywhere: root and timers have another PATH.
+    """The words that start this gravscope from anywhere, as root and timers have another PATH.
 
-    Links are left as they are: the interpreter of a virtual environment is one, and knows its packages by its place.
+    Links are not resolved: the interpreter of a virtual environment is a link, and finds its packages by its own path.
     """
     beside = Path(sys.executable).absolute().parent / "gravscope"
     if os.access(beside, os.X_OK):

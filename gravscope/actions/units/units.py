@@ -1,4 +1,4 @@
-"""`gravscope units`: puts the unit files where systemd reads them, says how they stand, and takes them away again."""
+"""`gravscope units`: installs the unit files where systemd reads them, shows their status, and removes them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ USER_UNITS = (commands.SLICE, "gravscope-prune.service", "gravscope-prune.timer"
 TIMER = "gravscope-prune.timer"
 DROPIN = "user@.service.d/10-gravscope-delegate.conf"
 SYSTEM_FOLDER = "etc/systemd/system"
-# unit files are for everybody to read: systemd warns of others
+# Unit files must be readable by everybody; systemd warns about others.
 READABLE = 0o644
 PATIENCE = 15.0
 LIMITS = ("MemoryHigh", "MemoryMax", "TasksMax", "CPUWeight", "IOWeight")
@@ -28,7 +28,7 @@ Deed = Literal["written", "unchanged", "kept", "removed", "absent"]
 
 @dataclass(frozen=True)
 class Unit:
-    """One unit file: its name, where it belongs, what it is to say, and how it stands."""
+    """One unit file: its name, its path, its wanted contents, and its state."""
 
     name: str
     path: Path
@@ -38,7 +38,7 @@ class Unit:
 
 @dataclass(frozen=True)
 class Place:
-    """Where units go: the user's own, or the machine's (below `root`, which tests set elsewhere)."""
+    """Where units are installed: for the user, or for the machine (below `root`, which tests change)."""
 
     environ: Mapping[str, str]
     system: bool = False
@@ -47,7 +47,7 @@ class Place:
 
 @dataclass
 class Outcome:
-    """What was done to each file, and beside that; in a dry run, what would be."""
+    """What was done to each file, and what else was done; in a dry run, what would be done."""
 
     files: list[tuple[Unit, Deed]] = field(default_factory=list)
     steps: list[str] = field(default_factory=list)
@@ -55,7 +55,7 @@ class Outcome:
 
 
 def units_of(place: Place) -> list[Unit]:
-    """The unit files of a place as they stand."""
+    """The unit files of a place, with their states."""
     folder = place.root / SYSTEM_FOLDER if place.system else user_folder(place.environ)
     program = package_data.program()
     found = []
@@ -66,7 +66,7 @@ def units_of(place: Place) -> list[Unit]:
 
 
 def user_folder(environ: Mapping[str, str]) -> Path:
-    """Where the user's own units are (systemd.unit(5)); an empty or relative XDG_CONFIG_HOME counts as unset."""
+    """The folder of the user's own units (systemd.unit(5)). An empty or relative XDG_CONFIG_HOME counts as unset."""
     given = Path(environ.get("XDG_CONFIG_HOME") or "")
     if given.is_absolute():
         return given / "systemd/user"
@@ -77,7 +77,7 @@ def user_folder(environ: Mapping[str, str]) -> Path:
 
 
 def _read(path: Path) -> str | None:
-    """None where nothing is there; what is no plain file of text counts as somebody's change."""
+    """The text of the file; None if it does not exist. Anything but a plain text file counts as a user's change."""
     try:
         return files.read_whole(str(path)).decode("utf-8", "surrogateescape")
     except FileNotFoundError:
@@ -87,14 +87,14 @@ def _read(path: Path) -> str | None:
 
 
 def install(place: Place, *, force: bool = False, dry_run: bool = False, enable_prune: bool = False) -> Outcome:
-    """Writes what is missing or ours and outdated, and has the manager read it.
+    """Writes files that are missing, or ours and outdated, and makes the manager read them.
 
-    Raises UnsupportedError where that needs root, or where the timer is to be enabled and cannot be.
+    Raises UnsupportedError if this needs root, or if the timer is to be enabled and cannot be.
     """
-    reach = _reach(place)
+    manager_env = _manager_environment(place)
     if not dry_run:
         _refuse_without_root(place, "install")
-    if enable_prune and reach is None:
+    if enable_prune and manager_env is None:
         raise UnsupportedError("no user manager answers that could enable the timer", "type: gravscope doctor")
     done = Outcome()
     for unit in units_of(place):
@@ -104,37 +104,37 @@ def install(place: Place, *, force: bool = False, dry_run: bool = False, enable_
             _write(unit)
         done.files.append((unit, deed))
     if any(deed == "written" for _, deed in done.files):
-        _reload(place, reach, done, dry_run=dry_run)
+        _reload(place, manager_env, done, dry_run=dry_run)
     if enable_prune:
-        _step(["systemctl", "--user", "enable", "--now", TIMER], reach, done, dry_run=dry_run)
+        _step(["systemctl", "--user", "enable", "--now", TIMER], manager_env, done, dry_run=dry_run)
     if place.system:
         done.notes.append("it holds for user managers started from now on: log out everywhere and in again, or reboot")
     return done
 
 
 def remove(place: Place, *, force: bool = False, dry_run: bool = False) -> Outcome:
-    """Takes away what install wrote and nobody changed since."""
-    reach = _reach(place)
+    """Removes the files that install wrote and that nobody has changed since."""
+    manager_env = _manager_environment(place)
     if not dry_run:
         _refuse_without_root(place, "remove")
     done = Outcome()
     units = units_of(place)
     deeds: dict[State, Deed] = {"missing": "absent", "changed": "removed" if force else "kept"}
     going = [unit for unit in units if deeds.get(unit.state, "removed") == "removed"]
-    if reach is not None and any(unit.name == TIMER for unit in going) and _enabled(reach):
-        _step(["systemctl", "--user", "disable", "--now", TIMER], reach, done, dry_run=dry_run)
+    if manager_env is not None and any(unit.name == TIMER for unit in going) and _enabled(manager_env):
+        _step(["systemctl", "--user", "disable", "--now", TIMER], manager_env, done, dry_run=dry_run)
     for unit in units:
         deed = deeds.get(unit.state, "removed")
         if deed == "removed" and not dry_run:
             _unlink(unit.path, place)
         done.files.append((unit, deed))
     if going:
-        _reload(place, reach, done, dry_run=dry_run)
+        _reload(place, manager_env, done, dry_run=dry_run)
     return done
 
 
 def _refuse_without_root(place: Place, verb: str) -> None:
-    """Only for the machine's own root: a root folder elsewhere is whoever's it is."""
+    """Applies only to the machine's real root folder: any other root folder may belong to anybody."""
     if place.system and place.root == Path("/") and os.geteuid() != 0:
         raise UnsupportedError(f"/{SYSTEM_FOLDER} is root's", f"type: sudo gravscope units {verb} --system-dropin")
 
@@ -148,13 +148,13 @@ def _write(unit: Unit) -> None:
 
 
 def _unlink(path: Path, place: Place) -> None:
-    """The file; for a drop-in the folder made for it, once that is empty; for the timer the link that enabled it."""
+    """Removes the file, for a drop-in also its empty folder, for the timer also the link that enabled it."""
     try:
         path.unlink()
         if place.system and not any(path.parent.iterdir()):
             path.parent.rmdir()
         if path.name == TIMER:
-            # where no manager answered, nobody has disabled it
+            # If no manager answered, the timer was not disabled.
             (path.parent / "timers.target.wants" / TIMER).unlink(missing_ok=True)
     except OSError as error:
         raise StoreError(f"{path}: {error.strerror}") from None
@@ -163,47 +163,47 @@ def _unlink(path: Path, place: Place) -> None:
 # the manager
 
 
-def _reach(place: Place) -> dict[str, str] | None:
-    """The environment that reaches the manager that reads the place; None where it is not to be had."""
+def _manager_environment(place: Place) -> dict[str, str] | None:
+    """The environment for calls of the manager that reads this place; None if no manager answers."""
     if place.system:
         there = place.root == Path("/") and Path("/run/systemd/system").is_dir()
         return dict(place.environ) if there else None
     try:
-        reach = host.manager_environment(place.environ, os.geteuid())
+        manager_env = host.manager_environment(place.environ, os.geteuid())
     except GravscopeError:
         return None
-    answers = host.call(["systemctl", "--user", "show", "--property=Version"], reach, PATIENCE).status == 0
-    return reach if answers else None
+    answers = host.call(["systemctl", "--user", "show", "--property=Version"], manager_env, PATIENCE).status == 0
+    return manager_env if answers else None
 
 
-def _reload(place: Place, reach: Mapping[str, str] | None, done: Outcome, *, dry_run: bool) -> None:
-    if reach is None:
+def _reload(place: Place, manager_env: Mapping[str, str] | None, done: Outcome, *, dry_run: bool) -> None:
+    if manager_env is None:
         done.notes.append("no manager answers here: it will read the files when it starts")
         return
-    _step(["systemctl", *([] if place.system else ["--user"]), "daemon-reload"], reach, done, dry_run=dry_run)
+    _step(["systemctl", *([] if place.system else ["--user"]), "daemon-reload"], manager_env, done, dry_run=dry_run)
 
 
-def _step(argv: list[str], reach: Mapping[str, str] | None, done: Outcome, *, dry_run: bool) -> None:
+def _step(argv: list[str], manager_env: Mapping[str, str] | None, done: Outcome, *, dry_run: bool) -> None:
     done.steps.append(" ".join(argv))
-    if dry_run or reach is None:
+    if dry_run or manager_env is None:
         return
-    complaint = host.call(argv, reach, host.PATIENCE).complaint
+    complaint = host.call(argv, manager_env, host.PATIENCE).complaint
     if complaint is not None:
         raise UnsupportedError(f"{' '.join(argv)}: {complaint}", "the files are in place; type: gravscope units status")
 
 
-def _enabled(reach: Mapping[str, str]) -> bool:
-    return host.call(["systemctl", "--user", "is-enabled", "--quiet", TIMER], reach, PATIENCE).status == 0
+def _enabled(manager_env: Mapping[str, str]) -> bool:
+    return host.call(["systemctl", "--user", "is-enabled", "--quiet", TIMER], manager_env, PATIENCE).status == 0
 
 
 # status
 
 
 @dataclass(frozen=True)
-class Standing:
-    """A unit file, and what the manager makes of it: which file it read, active or not, enabled or not.
+class UnitStatus:
+    """A unit file and its status in the manager: which file was loaded, whether the unit is active and enabled.
 
-    None where no manager answers, or the manager knows no such unit (a drop-in is part of another).
+    A value is None if no manager answers, or if the manager has no such unit (a drop-in is part of another).
     """
 
     unit: Unit
@@ -214,40 +214,40 @@ class Standing:
 
     @property
     def loaded(self) -> bool:
-        """True if the manager goes by this very file."""
+        """True if the manager has loaded this file."""
         return self.file == str(self.unit.path)
 
 
 @dataclass(frozen=True)
 class Status:
-    """Every unit file, and the limits of the slice: as the manager has them, and as its cgroup holds them now."""
+    """The status of every unit file, and the limits of the slice: as set in the manager, and as its cgroup has them."""
 
-    units: list[Standing]
+    units: list[UnitStatus]
     dropin: Unit
     limits: Mapping[str, str] | None
     held: Mapping[str, int | float | str | None] | None
 
 
 def status(environ: Mapping[str, str], root: Path = Path("/")) -> Status:
-    """How everything stands; asks, and changes nothing."""
+    """The status of all units. Only asks, and changes nothing."""
     place = Place(environ)
-    reach = _reach(place)
-    units = [_standing(unit, reach) for unit in units_of(place)]
+    manager_env = _manager_environment(place)
+    units = [_unit_status(unit, manager_env) for unit in units_of(place)]
     (dropin,) = units_of(Place(environ, system=True, root=root))
-    if reach is None:
+    if manager_env is None:
         return Status(units, dropin, None, None)
-    said = _show(commands.SLICE, [*LIMITS, "ControlGroup"], reach)
+    said = _show(commands.SLICE, [*LIMITS, "ControlGroup"], manager_env)
     folder = said.pop("ControlGroup", "")
     mount = cgroup.mount_point()
     held = cgroup.effective(f"{mount}{folder}", f"{mount}{folder}") if mount and folder else None
     return Status(units, dropin, said, held)
 
 
-def _standing(unit: Unit, reach: Mapping[str, str] | None) -> Standing:
-    if reach is None:
-        return Standing(unit)
-    said = _show(unit.name, ["FragmentPath", "ActiveState", "UnitFileState", "NeedDaemonReload"], reach)
-    return Standing(
+def _unit_status(unit: Unit, manager_env: Mapping[str, str] | None) -> UnitStatus:
+    if manager_env is None:
+        return UnitStatus(unit)
+    said = _show(unit.name, ["FragmentPath", "ActiveState", "UnitFileState", "NeedDaemonReload"], manager_env)
+    return UnitStatus(
         unit,
         file=said.get("FragmentPath") or None,
         active=said.get("ActiveState") or None,
@@ -256,5 +256,5 @@ def _standing(unit: Unit, reach: Mapping[str, str] | None) -> Standing:
     )
 
 
-def _show(unit: str, properties: list[str], reach: Mapping[str, str]) -> dict[str, str]:
-    return commands.parse_properties(host.call(commands.systemctl_show(unit, properties), reach, PATIENCE).out)
+def _show(unit: str, properties: list[str], manager_env: Mapping[str, str]) -> dict[str, str]:
+    return commands.parse_properties(host.call(commands.systemctl_show(unit, properties), manager_env, PATIENCE).out)

@@ -1,6 +1,6 @@
-"""`pid_reuse.py FOLDER`, as the first process of a PID namespace: jobs whose numbers become somebody else's.
+"""`pid_reuse.py FOLDER`, run as the first process of a PID namespace: jobs whose pids are given to other processes.
 
-Prints, as JSON, what gravscope said of each case and what became of those who have got the numbers.
+Prints as JSON what gravscope said in each case, and what happened to the processes that got the pids.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 PATIENCE = 60.0
-# a child that leaves its group; the command ends once there is a file `go`
+# A child that leaves its group; the command ends once the file `go` exists.
 LEAVER = "setsid sleep 1000 & until [ -e go ]; do sleep 0.02; done"
 
 
 def until(condition: Callable[[], object], what: str) -> None:
-    """Waits for a condition, and meanwhile for children that have ended: we are everybody's parent here."""
+    """Waits for a condition, and reaps ended children meanwhile, as all orphans become our children."""
     deadline = time.monotonic() + PATIENCE
     while not condition():
         reap()
@@ -31,7 +31,7 @@ def until(condition: Callable[[], object], what: str) -> None:
 
 
 def reap() -> None:
-    """A number is free once somebody has asked for its status."""
+    """Reaps ended children: a pid is free only after that."""
     try:
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
@@ -45,7 +45,7 @@ def exists(pid: int) -> bool:
 
 
 class Innocent:
-    """A process with a certain number, that leads a group and a session of its own and notes every signal."""
+    """A process with a given pid that leads its own group and session and notes every signal."""
 
     def __init__(self, wanted: int, notes: Path) -> None:
         self.wanted, self.notes = wanted, notes
@@ -58,7 +58,7 @@ class Innocent:
                 self._live()
             if self.pid == wanted:
                 break
-            os.kill(self.pid, signal.SIGKILL)  # somebody else was quicker
+            os.kill(self.pid, signal.SIGKILL)  # another process got this pid first
             os.waitpid(self.pid, 0)
             if time.monotonic() > deadline:
                 raise SystemExit(f"number {wanted} could not be had")
@@ -81,7 +81,7 @@ class Innocent:
             print(number, file=file)
 
     def facts(self) -> dict[str, Any]:
-        """What became of it."""
+        """What happened to it."""
         stat = Path(f"/proc/{self.pid}/stat")
         fields = stat.read_text().rpartition(")")[2].split() if exists(self.pid) else ["gone", "", "0"]
         return {
@@ -94,7 +94,7 @@ class Innocent:
 
 
 class Case:
-    """One job, and what is done about it."""
+    """One job, and what is done to it."""
 
     def __init__(self, folder: Path, *command: str) -> None:
         self.folder = folder
@@ -117,37 +117,37 @@ class Case:
         return self.done[-1]
 
     def record(self) -> dict[str, Any]:
-        """As it is on disk."""
+        """The record on disk."""
         found: dict[str, Any] = json.loads((self.folder / "jobs" / f"{self.job}.json").read_text())
         return found
 
     def members(self) -> list[int]:
-        """Processes of the job, by the environment that they were started with."""
+        """The processes of the job, found by the environment that they were started with."""
         pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
         return [pid for pid in pids if f"GRAVSCOPE_JOB_ID={self.job}" in environment(pid)]
 
     def recycle(self, *names: str) -> None:
-        """Gives away the numbers of processes that are gone."""
+        """Gives the pids of processes that are gone to other processes."""
         record = self.record()
         until(lambda: not any(exists(record[name]) for name in names), f"the end of {names}")
         for name in names:
             self.innocents.append(Innocent(record[name], self.folder / f"signals of {name}"))
 
     def kill(self, *names: str) -> None:
-        """SIGKILL, and waits until the numbers are free."""
+        """Sends SIGKILL, and waits until the pids are free."""
         record = self.record()
         for name in names:
             os.kill(record[name], signal.SIGKILL)
         until(lambda: not any(exists(record[name]) for name in names), f"the end of {names}")
 
     def facts(self) -> dict[str, Any]:
-        """All that is to be known of the case."""
+        """All facts about the case."""
         found = {"commands": self.done, "record": self.record(), "left": self.members()}
         return {**found, "innocents": [innocent.facts() for innocent in self.innocents]}
 
 
 def environment(pid: int) -> str:
-    """What the process was started with; nothing of one that is gone."""
+    """The environment that the process was started with; empty if it is gone."""
     try:
         return Path(f"/proc/{pid}/environ").read_text()
     except OSError:
@@ -155,7 +155,7 @@ def environment(pid: int) -> str:
 
 
 def leads_a_session(pid: int) -> bool:
-    """True for the first process of a session; False for one that is gone."""
+    """True for the first process of a session; False for a process that is gone."""
     try:
         return os.getsid(pid) == pid
     except ProcessLookupError:
@@ -163,7 +163,7 @@ def leads_a_session(pid: int) -> bool:
 
 
 def all_gone(folder: Path, *verbs: tuple[str, ...]) -> Case:
-    """Supervisor and command killed, both numbers recycled."""
+    """Supervisor and command are killed, both pids recycled."""
     case = Case(folder, "sleep", "1000")
     case.kill("supervisor_pid", "pid")
     case.recycle("supervisor_pid", "pid")
@@ -173,7 +173,7 @@ def all_gone(folder: Path, *verbs: tuple[str, ...]) -> Case:
 
 
 def supervisor_gone(folder: Path) -> Case:
-    """The command lives on. Its session still has the supervisor's number, so the kernel gives that to nobody."""
+    """The command lives on. Its session still has the supervisor's pid, so the kernel does not reuse that pid."""
     case = Case(folder, "sleep", "1000")
     case.kill("supervisor_pid")
     case("status", "--json")
@@ -185,7 +185,7 @@ def supervisor_gone(folder: Path) -> Case:
 
 
 def command_gone(folder: Path, *killed: str) -> Case:
-    """The command has ended, and a child of it, in a group of its own, has not."""
+    """The command has ended, but a child of it, in its own group, has not."""
     case = Case(folder, "bash", "-c", LEAVER)
     until(lambda: any(leads_a_session(pid) for pid in case.members()), "the child, in a session of its own")
     if killed:
@@ -199,7 +199,7 @@ def command_gone(folder: Path, *killed: str) -> Case:
 
 
 def main(folder: Path) -> None:
-    """Every case, and then JSON."""
+    """Runs every case and prints JSON."""
     verbs = (("status", "--json"), ("pause",), ("resume",), ("limit", "--mem-max", "1G"), ("logs",), ("wait",))
     cases = {
         "all gone": all_gone(folder / "1", ("cancel",)),

@@ -1,8 +1,8 @@
 """`python -m tests.actions.control.race FOLDER LAUNCHER KIND ROUNDS SEED`: cancels against natural ends, job after job.
 
-Each waits for a FIFO to be closed and then ends with exit status 0. That and a cancel come at nearly the same
-moment, either of them first: the one that came first last time comes a little later the next. So both do come first,
-however much faster than the other one is on a busy machine. A round is one line of JSON.
+Each job waits until a FIFO is closed and then ends with exit status 0. That and a cancel happen at nearly the same
+time. Whichever came first comes a little later in the next round, so both orders occur, even on a busy machine where
+one of them is much slower. Each round prints one line of JSON.
 """
 
 from __future__ import annotations
@@ -18,29 +18,29 @@ from typing import Any
 
 from gravscope.actions.control.cancel import cancel
 from gravscope.actions.launch.run import run
-from gravscope.records.model import JobRecord, LauncherName
+from gravscope.records.model import JobRecord
 from gravscope.records.spec import JobSpec
 from gravscope.records.store import Store
+from gravscope.records.types import LauncherName
 from gravscope.settings.project import Project
 
-# `plain` has no say in how it ends on SIGTERM; `trap` answers it with exit status 7, `saves` with 0, and that never
-# ends by itself (in `wait`, for which a shell suspends itself: a signal that comes just before its `read` is not seen
-# until that returns)
+# `plain` does not handle SIGTERM. `trap` exits with 7 on it, `saves` with 0, and `saves` never ends by itself (it is in
+# `wait`, for which a shell suspends itself: a signal just before its `read` would not be seen until `read` returns).
 KINDS = {
     "plain": ["cat"],
     "trap": ["sh", "-c", 'trap "exit 7" TERM; read -r _ <"$0"; exit 0'],
     "saves": ["sh", "-c", 'trap "exit 0" TERM; cat "$0" & wait; exit 1'],
 }
-# seconds from the cancel to the end: at first, by how much that changes from round to round, and how far it may go;
-# below 0 the cancel is that much later
+# Seconds from the cancel to the end: the first value, its change per round, its random part, and its limit. If it is
+# negative, the cancel is that much later.
 FIRST, STEP, JITTER, MOST = 0.005, 0.0005, 0.001, 0.2
 
 
 def one(project: Project, fifo: Path, launcher: LauncherName, kind: str, delay: float) -> tuple[JobRecord, str]:
-    """One round: the record as the cancel returned it, and its text on disk at that moment."""
+    """One round: the record that the cancel returned, and its text on disk at that time."""
     spec = JobSpec(cmd=[*KINDS[kind], str(fifo)], name=kind, cwd="/", launcher=launcher)
     record = run(spec, project, dict(os.environ))
-    writer = os.open(fifo, os.O_WRONLY)  # returns once the job has opened its end
+    writer = os.open(fifo, os.O_WRONLY)  # returns once the job has opened the other end
 
     cancelled = threading.Event()
 
@@ -60,7 +60,7 @@ def one(project: Project, fifo: Path, launcher: LauncherName, kind: str, delay: 
 
 
 def summary(record: JobRecord, text: str) -> dict[str, Any]:
-    """What is worth knowing of a round."""
+    """The relevant facts of a round."""
     stored = json.loads(text)
     return {
         "id": record.id,
@@ -73,7 +73,7 @@ def summary(record: JobRecord, text: str) -> dict[str, Any]:
 
 
 def main(folder: Path, launcher: LauncherName, kind: str, rounds: int, seed: int) -> None:
-    """All rounds, one after the other."""
+    """Runs all rounds, one after the other."""
     random.seed(seed)
     project = Project(folder / "jobs", folder / "logs")
     fifo = folder / "fifo"

@@ -1,4 +1,4 @@
-"""`gravscope cancel` of jobs in sessions of their own: the ladder, its record, and that nobody else is touched."""
+"""`gravscope cancel` of session jobs: the steps, the record, and that no other process is signalled."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from typing import Any
 
 import pytest
 
-from gravscope.actions.control.cancel import Ladder, cancel
+from gravscope.actions.control.cancel import Escalation, cancel
 from gravscope.linux import files
 from gravscope.records.store import Store
 from tests.support import Gravscope, alive, state_of, until
 
 DEAF = "trap '' TERM; echo ready; while :; do sleep 0.1; done"
-# a child in a session of its own, and a grandchild orphaned by a double fork
+# A child in its own session, and a grandchild orphaned by a double fork.
 RUNAWAYS = "setsid sleep 1000 & (sleep 1001 &) ; echo ready; sleep 1002"
 
 
 def steps(record: dict[str, Any]) -> list[str]:
-    """The rungs that were climbed."""
+    """The steps that were taken."""
     return [step["step"] for step in record["cancel"]["steps"]]
 
 
 def ready(gravscope: Gravscope, job: str) -> str:
-    """`job`, once it has said ready."""
+    """Returns `job` once it has printed "ready"."""
     assert gravscope("wait", job, "--ready", "ready").returncode == 0
     return job
 
 
 def test_sigterm_is_enough_for_most(gravscope: Gravscope) -> None:
-    """A job that ends on SIGTERM is cancelled by that rung alone, and the record says when and by whom."""
+    """If a job ends on SIGTERM, this is the only step, and the record says when and by whom."""
     job = gravscope.start("-n", "a", "--", "sleep", "1000")
     done = gravscope("cancel", job)
     assert (done.returncode, done.stdout) == (0, f"{job}: cancelled by SIGTERM to the process group\n")
@@ -50,7 +50,7 @@ def test_sigterm_is_enough_for_most(gravscope: Gravscope) -> None:
 
 
 def test_sigkill_after_the_grace_period(gravscope: Gravscope) -> None:
-    """A job that ignores SIGTERM ends on SIGKILL after the grace period, the steps recorded in order."""
+    """A job that ignores SIGTERM ends by SIGKILL after the grace period; the steps are recorded in order."""
     job = ready(gravscope, gravscope.start("-n", "deaf", "--", "bash", "-c", DEAF))
     assert gravscope("cancel", job, "--grace", "0.3s").returncode == 0
     record = gravscope.record(job)
@@ -61,7 +61,7 @@ def test_sigkill_after_the_grace_period(gravscope: Gravscope) -> None:
 
 
 def test_a_trap_may_end_it_well(gravscope: Gravscope) -> None:
-    """A job that catches SIGTERM, saves and exits 0 is cancelled, its exit status kept, and `wait` does not say 0."""
+    """A job that saves on SIGTERM and exits with 0 is cancelled, keeps its exit status, and `wait` never is 0."""
     script = "trap 'echo saved; exit 0' TERM; echo ready; while :; do sleep 0.05; done"
     job = ready(gravscope, gravscope.start("-n", "saves", "--", "bash", "-c", script))
     gravscope("cancel", job)
@@ -73,7 +73,7 @@ def test_a_trap_may_end_it_well(gravscope: Gravscope) -> None:
 
 @pytest.mark.needs("ps")
 def test_runaways_end_too(gravscope: Gravscope) -> None:
-    """Children that called setsid, and orphans of a double fork, are no longer there after a cancel."""
+    """After a cancel, children that called setsid and orphans of a double fork are gone."""
     job = ready(gravscope, gravscope.start("-n", "runaways", "--", "bash", "-c", RUNAWAYS))
     supervisor = gravscope.record(job)["supervisor_pid"]
     pids = until(lambda: found if len(found := _sleepers(job)) == 3 else [], "its three processes")
@@ -85,7 +85,7 @@ def test_runaways_end_too(gravscope: Gravscope) -> None:
 
 
 def _sleepers(job: str) -> list[int]:
-    """Processes of the job that have become a `sleep`."""
+    """The processes of the job that have become a `sleep`."""
     listed = subprocess.run(["ps", "-eo", "pid,comm"], capture_output=True, text=True, check=True).stdout
     pids = [int(line.split()[0]) for line in listed.splitlines() if line.endswith(" sleep")]
     return [pid for pid in pids if f"GRAVSCOPE_JOB_ID={job}\0" in _environ(pid)]
@@ -106,7 +106,7 @@ def _below(pid: int, supervisor: int) -> bool:
 
 
 def test_a_stopped_job_ends(gravscope: Gravscope) -> None:
-    """A job that stands still after SIGSTOP is cancelled by SIGTERM all the same, since it is made to go on."""
+    """A job that was stopped with SIGSTOP is still cancelled by SIGTERM, since it is continued first."""
     job = gravscope.start("-n", "stopped", "--", "sleep", "1000")
     pid = gravscope.record(job)["pid"]
     os.kill(pid, signal.SIGSTOP)
@@ -117,7 +117,7 @@ def test_a_stopped_job_ends(gravscope: Gravscope) -> None:
 
 @pytest.mark.slow
 def test_twenty_cancels_at_once(gravscope: Gravscope) -> None:
-    """Twenty cancels of one job at the same moment all succeed, and one of them does the work, once."""
+    """Twenty cancels of one job at the same time all succeed, and the steps are taken once."""
     job = gravscope.start("-n", "popular", "--", "sleep", "1000")
     with ThreadPoolExecutor(20) as pool:
         done = list(pool.map(lambda _: gravscope("cancel", job), range(20)))
@@ -126,7 +126,7 @@ def test_twenty_cancels_at_once(gravscope: Gravscope) -> None:
 
 
 def test_an_ended_job_is_let_be(gravscope: Gravscope) -> None:
-    """Cancel of a job that has ended changes nothing, says so and is no failure; of none at all it is status 3."""
+    """Cancel of an ended job changes nothing, says so, and is not a failure; for an unknown job the status is 3."""
     job = gravscope.start("-n", "done", "--", "true")
     before = gravscope.ended(job)
     done = gravscope("cancel", job)
@@ -137,7 +137,7 @@ def test_an_ended_job_is_let_be(gravscope: Gravscope) -> None:
 
 
 def test_several_and_one_of_them_missing(gravscope: Gravscope) -> None:
-    """A name that means no job is found before anything is cancelled."""
+    """A name without a job is found before any job is cancelled."""
     job = gravscope.start("-n", "here", "--", "sleep", "1000")
     assert gravscope("cancel", job, "nosuch").returncode == 3
     assert gravscope.record(job)["state"] == "running"
@@ -150,7 +150,7 @@ def innocent() -> subprocess.Popen[bytes]:
 
 
 def test_a_recycled_pid_is_not_signalled(gravscope: Gravscope, innocent: subprocess.Popen[bytes]) -> None:
-    """A record whose pids now belong to somebody else is settled as lost, and that somebody lives."""
+    """A record whose pids now belong to another process is settled as lost, and that process lives."""
     job = gravscope.start("-n", "recycled", "--", "sleep", "1000")
     record = gravscope.record(job)
     for pid in (record["supervisor_pid"], record["pid"]):
@@ -170,7 +170,7 @@ def test_a_recycled_pid_is_not_signalled(gravscope: Gravscope, innocent: subproc
 
 
 def test_after_a_reboot_nothing_is_signalled(gravscope: Gravscope, innocent: subprocess.Popen[bytes]) -> None:
-    """A record of another boot is lost even where all its numbers fit a process of this one."""
+    """A record of another boot is lost, even if all its numbers match a process of this boot."""
     ticks = int(Path(f"/proc/{innocent.pid}/stat").read_text().rpartition(")")[2].split()[19])
     job = gravscope.start("-n", "rebooted", "--", "true")
     record = gravscope.ended(job)
@@ -189,7 +189,7 @@ def test_after_a_reboot_nothing_is_signalled(gravscope: Gravscope, innocent: sub
 
 
 def test_without_its_supervisor_it_can_be_cancelled(gravscope: Gravscope) -> None:
-    """Supervisor killed: the job goes on and is shown so, cancel ends every process, and no exit status is made up."""
+    """Supervisor killed: the job runs on and is shown so, cancel ends every process, and no exit status is recorded."""
     job = ready(gravscope, gravscope.start("-n", "orphan", "--", "bash", "-c", RUNAWAYS))
     record = gravscope.record(job)
     os.kill(record["supervisor_pid"], signal.SIGKILL)
@@ -204,7 +204,7 @@ def test_without_its_supervisor_it_can_be_cancelled(gravscope: Gravscope) -> Non
 
 
 def test_a_job_that_forks_for_ever(gravscope: Gravscope) -> None:
-    """A job of which every process replaces itself and dies, deaf to SIGTERM, is outrun."""
+    """A job whose processes fork and end all the time and ignore SIGTERM is ended."""
     script = "import os, signal, time\nsignal.signal(15, signal.SIG_IGN)\nprint('ready', flush=True)\n"
     script += "while True:\n    if os.fork():\n        os._exit(0)\n    os.setsid()\n    time.sleep(0.002)"
     job = ready(gravscope, gravscope.start("-n", "forker", "--", sys.executable, "-c", script))
@@ -213,8 +213,8 @@ def test_a_job_that_forks_for_ever(gravscope: Gravscope) -> None:
 
 
 def test_a_request_that_came_on_disk_too_late(gravscope: Gravscope, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A full disk takes the request only when the job has ended by it, and its supervisor has written how without
-    knowing of any: the record says all the same that it was cancelled."""
+    """On a full disk the request could be written only after the job had ended and its supervisor had written how,
+    without knowing of the request. The record still says that it was cancelled."""
     job = gravscope.start("-n", "x", "--", "sleep", "1000")
     store = Store(gravscope.jobs_dir)
 
@@ -229,15 +229,15 @@ def test_a_request_that_came_on_disk_too_late(gravscope: Gravscope, monkeypatch:
 
         return refuse
 
-    reached = Ladder._reached
+    reached = Escalation._mark_reached
 
-    def late(ladder: Ladder) -> None:
+    def late(escalation: Escalation) -> None:
         until(lambda: gravscope.record(job)["ended"], "the record of its end")
-        reached(ladder)
+        reached(escalation)
 
     monkeypatch.setattr(files, "write_atomically", refusing(files.write_atomically))
     monkeypatch.setattr(files, "open_as", refusing(files.open_as))
-    monkeypatch.setattr(Ladder, "_reached", late)
+    monkeypatch.setattr(Escalation, "_mark_reached", late)
     done = cancel(store, job, gravscope.environ)
     assert (done.record.state, done.had_ended) == ("cancelled", False)
     record = gravscope.record(job)

@@ -1,4 +1,4 @@
-"""Cancel against everything that may happen at the same moment: one outcome, the true one, and nothing left."""
+"""Cancel at the same time as other events: one outcome, which is true, and no process left."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from gravscope.actions.look.settle import settled
 from gravscope.records.store import Store
 from tests.support import REPOSITORY, Gravscope, ManagedGravscope, alive, until
 
-# of cancels against natural ends; the environment may ask for fewer or more
+# The number of cancels against natural ends; the environment may set another number.
 ROUNDS = int(os.environ.get("GRAVSCOPE_RACES", "1000"))
 IN_SCOPES, SAVES = 60, 10
 RACE = "tests.actions.control.race"
-# what may become of a job, by its kind (tests/actions/control/race.py): its state, exit code and signal
+# The possible results by the kind of job (tests/actions/control/race.py): state, exit code and signal.
 POSSIBLE: dict[str, set[tuple[str, int | None, int | None]]] = {
     "plain": {("succeeded", 0, None), ("cancelled", None, signal.SIGTERM)},
-    # a signal may come when the shell has read its line and is about to exit: it was told to stop, and exits 0
+    # If SIGTERM comes after the shell has read its line and before it exits, the job was cancelled and exits with 0.
     "trap": {("succeeded", 0, None), ("cancelled", 7, None), ("cancelled", 0, None)},
     "saves": {("cancelled", 0, None)},
 }
-# processes that replace themselves and end, in sessions of their own and deaf to SIGTERM, but not for ever
+# Processes in their own sessions that fork and end and ignore SIGTERM, but not for ever.
 FORKER = """
 import os, signal, sys, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -55,12 +55,12 @@ DEAF = "trap '' TERM; echo ready; while :; do sleep 0.1; done"
 
 
 def steps(record: dict[str, Any]) -> list[str]:
-    """The rungs that were climbed."""
+    """The steps that were taken."""
     return [step["step"] for step in record["cancel"]["steps"]]
 
 
 def judge(told: str, folder: Path, kind: str) -> Counter[tuple[str, int | None, int | None]]:
-    """Checks every round that a race has told of, and counts how they ended."""
+    """Checks every round that a race has printed, and counts the results."""
     rounds = [json.loads(line) for line in told.splitlines()]
     for one in rounds:
         assert one["end"] == one["stored"], "the cancel returned another record than the one on disk"
@@ -74,7 +74,7 @@ def judge(told: str, folder: Path, kind: str) -> Counter[tuple[str, int | None, 
 
 
 def race(gravscope: Gravscope, launcher: str, kind: str, rounds: int) -> Counter[tuple[str, int | None, int | None]]:
-    """So many rounds in a process of their own, its folders in memory where that can be, for no disk is at stake."""
+    """Runs the rounds in another process, with its folders in memory if possible, as the disk does not matter here."""
     place = Path("/dev/shm")
     folder = Path(tempfile.mkdtemp(prefix="gravscope-race-", dir=place if place.is_dir() else None))
     try:
@@ -85,7 +85,7 @@ def race(gravscope: Gravscope, launcher: str, kind: str, rounds: int) -> Counter
 
 
 def rounds_in(gravscope: Gravscope, folder: Path, launcher: str, kind: str, rounds: int) -> str:
-    """What the race told."""
+    """The output of the race."""
     command = [sys.executable, "-m", RACE, str(folder), launcher, kind, str(rounds), "1"]
     if isinstance(gravscope, ManagedGravscope):
         os.chown(folder, gravscope.manager.uid, -1)
@@ -99,8 +99,8 @@ def rounds_in(gravscope: Gravscope, folder: Path, launcher: str, kind: str, roun
 
 @pytest.mark.slow
 def test_cancel_against_natural_end(gravscope: Gravscope) -> None:
-    """A thousand times: a job that ended by itself with 0 succeeded, one that was ended is cancelled, and no record
-    changes after that."""
+    """In a thousand rounds: a job that ended by itself with 0 succeeded, one that was ended is cancelled, and no record
+    changes afterwards."""
     parts = [("plain", ROUNDS // 3), ("plain", ROUNDS // 3 + 1), ("trap", ROUNDS - 2 * (ROUNDS // 3) - 1)]
     with ThreadPoolExecutor(len(parts)) as pool:
         ends = list(pool.map(lambda part: race(gravscope, "session", *part), parts))
@@ -111,19 +111,19 @@ def test_cancel_against_natural_end(gravscope: Gravscope) -> None:
 
 
 def test_cancel_against_natural_end_in_scopes(managed: ManagedGravscope) -> None:
-    """The same in scopes, where systemd sends the signal a moment after it was asked to."""
+    """The same in scopes, where systemd sends the signal a little after the request."""
     with ThreadPoolExecutor(2) as pool:
         plain, trap = pool.map(lambda kind: race(managed, "scope", kind, IN_SCOPES // 2), ("plain", "trap"))
     assert sum(plain.values()) + sum(trap.values()) == IN_SCOPES
 
 
 def test_a_job_that_saves_and_exits_0_is_cancelled(managed: ManagedGravscope) -> None:
-    """In a scope, a command that answers SIGTERM with exit status 0 at once has not succeeded, every time."""
+    """In a scope, a command that exits with 0 on SIGTERM at once is never recorded as succeeded."""
     assert race(managed, "scope", "saves", SAVES) == {("cancelled", 0, None): SAVES}
 
 
 def is_closed(reader: int) -> bool:
-    """True once nobody has the FIFO open for writing any more (fifo(7))."""
+    """True once no process has the FIFO open for writing (fifo(7))."""
     try:
         return os.read(reader, 1) == b""
     except BlockingIOError:
@@ -132,8 +132,8 @@ def is_closed(reader: int) -> bool:
 
 @pytest.mark.parametrize("supervised", [True, False], ids=["supervised", "unsupervised"])
 def test_fork_bomb(gravscope: Gravscope, supervised: bool) -> None:
-    """Chains of processes that fork and end, faster than one can look, are ended to the last process; without a
-    supervisor, and so with nothing that would hold them together, it is one."""
+    """Chains of processes that fork and end faster than one can look are ended to the last process. Without a
+    supervisor, which would hold them together, this makes a fork bomb."""
     outrun(gravscope, 8 if supervised else 1, supervised=supervised)
 
 
@@ -144,7 +144,7 @@ def test_fork_bomb_in_a_scope(managed: ManagedGravscope, supervised: bool) -> No
 
 
 def outrun(tool: Gravscope, chains: int, *, supervised: bool) -> None:
-    """Starts a fork bomb and cancels it. All of it has a FIFO open for writing, and so its reader sees the last end."""
+    """Cancels a fork bomb. All its processes have a FIFO open for writing, so its reader sees the last end."""
     fifo = tool.folder / "fifo"
     os.mkfifo(fifo)
     os.chown(fifo, tool.folder.stat().st_uid, -1)
@@ -168,7 +168,7 @@ def outrun(tool: Gravscope, chains: int, *, supervised: bool) -> None:
 
 
 def test_twenty_cancels_and_twenty_looks(gravscope: Gravscope) -> None:
-    """Of a job that ignores SIGTERM, all at once: one climbs the ladder, once, and nobody ever sees two ends."""
+    """For a job that ignores SIGTERM, all at once: one cancel takes the steps, once, and no reader sees two ends."""
     job = gravscope.start("-n", "deaf", "--grace", "0.3s", "--", "bash", "-c", DEAF)
     assert gravscope("wait", job, "--ready", "ready").returncode == 0
     store = Store(gravscope.jobs_dir)
@@ -178,7 +178,7 @@ def test_twenty_cancels_and_twenty_looks(gravscope: Gravscope) -> None:
     def look() -> None:
         last = False
         while not last:
-            last = over.is_set()  # asked before the look: one comes after the end, however late
+            last = over.is_set()  # read before looking: one look comes after the end, however late
             record = settled(store, store.read(job))
             if not record.live:
                 seen.add(store.record_path(job).read_text())
@@ -197,7 +197,7 @@ def test_twenty_cancels_and_twenty_looks(gravscope: Gravscope) -> None:
 
 
 def test_cancel_before_there_is_a_supervisor(gravscope: Gravscope, tmp_path: Path) -> None:
-    """A cancel that comes while the launcher is still at work waits for it, and then the command is never exec'd."""
+    """A cancel while the launcher is still at work waits for it, and then the command is never exec'd."""
     go, mark = tmp_path / "go", tmp_path / "ran"
     tools = tmp_path / "tools"
     tools.mkdir()
@@ -222,7 +222,7 @@ def test_cancel_before_there_is_a_supervisor(gravscope: Gravscope, tmp_path: Pat
 
 @pytest.fixture
 def halting(tmp_path: Path) -> Callable[[str, str], dict[str, str]]:
-    """An environment whose supervisor, before one of its lines, waits for a file."""
+    """An environment whose supervisor waits for a file before one of its lines."""
 
     def copy(line: str, file: str) -> dict[str, str]:
         site = tmp_path / "site"
@@ -241,11 +241,11 @@ def halting(tmp_path: Path) -> Callable[[str, str], dict[str, str]]:
 def test_cancel_between_pid_and_exec(
     gravscope: Gravscope, tmp_path: Path, halting: Callable[[str, str], dict[str, str]]
 ) -> None:
-    """A cancel that comes when the pid is in the record and the command not exec'd yet ends it as soon as it is."""
+    """A cancel between the pid in the record and the exec ends the command right after its exec."""
     go = tmp_path / "go"
     environ = {**gravscope.environ, **halting("        child.execute()\n", str(go))}
     command = [*gravscope.command, "run", "-n", "x", "--launcher", "session", "--", "sleep", "1000"]
-    # `-m` looks for the package in the folder it is called in, before PYTHONPATH
+    # `-m` looks for the package in its working directory before it looks in PYTHONPATH.
     with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as running:
         until(lambda: any(record["pid"] for record in gravscope.records()), "the pid in the record")
         (supervisor,) = (record["supervisor_pid"] for record in gravscope.records())
@@ -259,12 +259,12 @@ def test_cancel_between_pid_and_exec(
     assert not alive(record["pid"])
 
 
-# a job that goes on after SIGTERM, on which it runs a command of its own, and ends by itself
+# A job that continues after SIGTERM, on which it runs a command, and then ends by itself.
 GOES_ON = "trap '{}' TERM; echo ready; until [ -e {} ]; do sleep 0.02; done"
 
 
 def interrupted(gravscope: Gravscope, job: str, number: signal.Signals) -> None:
-    """A cancel that is given up, or killed, after it has sent SIGTERM."""
+    """A cancel that is interrupted or killed after it has sent SIGTERM."""
     cancelling = subprocess.Popen([*gravscope.command, "cancel", job, "--grace", "1000s"], env=gravscope.environ)
     request = gravscope.jobs_dir / f"{job}.cancel"
     until(lambda: request.exists() and json.loads(request.read_text())["reached"] is not None, "the request")
@@ -276,7 +276,7 @@ def interrupted(gravscope: Gravscope, job: str, number: signal.Signals) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_a_cancel_that_was_given_up_and_ignored(gravscope: Gravscope, number: signal.Signals) -> None:
-    """A job that ignores SIGTERM, whose cancel was interrupted and which then ends by itself, was not cancelled."""
+    """A job that ignores SIGTERM and ends by itself after its cancel was interrupted was not cancelled."""
     go = gravscope.folder / "go"
     job = gravscope.start("-n", "x", "--", "bash", "-c", GOES_ON.format("", go))
     assert gravscope("wait", job, "--ready", "ready").returncode == 0
@@ -290,7 +290,7 @@ def test_a_cancel_that_was_given_up_and_ignored(gravscope: Gravscope, number: si
 
 
 def test_a_cancel_that_was_given_up_and_heeded(gravscope: Gravscope) -> None:
-    """A job that heard SIGTERM, and takes its time to end with 0, was cancelled: it may not have done all its work."""
+    """A job that caught SIGTERM and ends with 0 later was cancelled: it may not have done all its work."""
     go = gravscope.folder / "go"
     job = gravscope.start("-n", "x", "--", "bash", "-c", GOES_ON.format("echo heard", go))
     assert gravscope("wait", job, "--ready", "ready").returncode == 0
@@ -302,7 +302,7 @@ def test_a_cancel_that_was_given_up_and_heeded(gravscope: Gravscope) -> None:
 
 
 def test_a_second_cancel_goes_on_from_the_first(gravscope: Gravscope) -> None:
-    """After one that was given up, a second with a shorter grace period ends the job; both are in the record."""
+    """After an interrupted cancel, a second one with a shorter grace period ends the job; the record has both."""
     job = gravscope.start("-n", "x", "--", "bash", "-c", DEAF)
     assert gravscope("wait", job, "--ready", "ready").returncode == 0
     interrupted(gravscope, job, signal.SIGINT)

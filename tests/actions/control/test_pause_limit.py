@@ -22,7 +22,7 @@ def tool(request: pytest.FixtureRequest) -> Gravscope:
 
 
 def test_pause_and_resume(tool: Gravscope) -> None:
-    """A paused job writes nothing more and is shown as paused; resumed, it goes on where it was."""
+    """A paused job writes nothing and is shown as paused; after resume it continues."""
     job = tool.start("-n", "count", "--", "bash", "-c", COUNT)
     assert tool("wait", job, "--ready", "3").returncode == 0
     assert tool("pause", job).stdout == f"{job}: paused\n"
@@ -60,7 +60,7 @@ def test_ended_jobs_are_refused(tool: Gravscope) -> None:
 
 
 def test_a_lower_limit_that_the_watch_holds(gravscope: Gravscope) -> None:
-    """The watch takes a new --mem-max over: refused below use without --force, and then it kills; both recorded."""
+    """The watch uses a new --mem-max: below current use only with --force, then it kills; both are recorded."""
     job = gravscope.start("-n", "hog", "--mem-max", "1G", "--", sys.executable, "-c", HOG)
     assert gravscope("wait", job, "--ready", "full").returncode == 0
     refused = gravscope("limit", job, "--mem-max", "50M")
@@ -80,7 +80,7 @@ def test_a_lower_limit_that_the_watch_holds(gravscope: Gravscope) -> None:
 
 
 def test_other_limits_need_a_scope(gravscope: Gravscope) -> None:
-    """A limit that only a kernel could hold is refused for a session job, exit status 5."""
+    """A limit that only the kernel can hold is refused for a session job, with exit status 5."""
     job = gravscope.start("-n", "x", "--", "sleep", "1000")
     assert gravscope("limit", job, "--cpu-quota", "50%").returncode == 5
     assert gravscope("limit", job).returncode == 2
@@ -88,7 +88,7 @@ def test_other_limits_need_a_scope(gravscope: Gravscope) -> None:
 
 @pytest.mark.parametrize("bus", [pytest.param(True, marks=pytest.mark.needs("pystemd")), False])
 def test_limit_reaches_the_unit(managed: ManagedGravscope, *, bus: bool) -> None:
-    """limit changes the unit's own properties, over the bus where pystemd is and through systemctl elsewhere."""
+    """limit changes the properties of the unit, over the bus if pystemd is installed, else with systemctl."""
     job = managed.start("-n", "x", "--mem-high", "1G", "--", "sleep", "1000")
     env = {} if bus else {"GRAVSCOPE_NO_BUS": "1"}
     done = managed("limit", job, "--mem-high", "2G", "--mem-max", "infinity", env=env)
@@ -102,7 +102,7 @@ def test_limit_reaches_the_unit(managed: ManagedGravscope, *, bus: bool) -> None
 
 
 def test_what_is_not_delegated_is_refused(managed: ManagedGravscope) -> None:
-    """As by `run`: a limit that the manager would take and no kernel hold is refused, and nothing is recorded of it."""
+    """As for `run`: a limit that the manager accepts but no kernel holds is refused, and not recorded."""
     job = managed.start("-n", "x", "--", "sleep", "1000")
     refused = managed("run", "--io-weight", "50", "--launcher", "scope", "--", "true")
     if refused.returncode == 0:

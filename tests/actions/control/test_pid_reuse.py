@@ -1,7 +1,7 @@
-"""Recycled process numbers and other boots: nothing is signalled that is not the job, and it is said why.
+"""Recycled pids and other boots: only the job is signalled, and the message says why.
 
-The numbers are really recycled: `pid_reuse.py` runs as the first process of a PID namespace of its own, where the next
-number can be chosen (pid_namespaces(7)). The boot id really differs, by a mount over it.
+The pids are really recycled: `pid_reuse.py` runs as the first process of its own PID namespace, where the next pid can
+be chosen (pid_namespaces(7)). The boot id really differs, by a mount over it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 @pytest.fixture(scope="module")
 @needing("mount")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What the driver saw, case by case."""
+    """The output of the driver, case by case."""
     tool = Gravscope(tmp_path_factory.mktemp("reuse"))
     command = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", sys.executable, str(DRIVER)]
     done = subprocess.run(
@@ -49,7 +49,7 @@ CASES = ("all gone", "supervisor gone", "command gone", "both gone, a child left
 
 @pytest.mark.parametrize("case", CASES)
 def test_the_innocent_lives(seen: dict[str, Any], case: str) -> None:
-    """Whoever has got the job's numbers, as process, group leader and session leader, gets no signal at all."""
+    """A process that got a pid of the job, as process, group leader or session leader, gets no signal."""
     found = seen[case]
     assert found["innocents"]
     for innocent in found["innocents"]:
@@ -59,7 +59,7 @@ def test_the_innocent_lives(seen: dict[str, Any], case: str) -> None:
 
 
 def test_cancel_of_what_is_gone_says_so(seen: dict[str, Any]) -> None:
-    """Both numbers recycled: cancel signals nothing and says why, and the record is lost with no exit status."""
+    """Both pids recycled: cancel signals nothing and says why; the record is lost and has no exit status."""
     found = seen["all gone"]
     (done,) = found["commands"]
     assert done["status"] == 0
@@ -72,7 +72,7 @@ def test_cancel_of_what_is_gone_says_so(seen: dict[str, Any]) -> None:
 
 
 def test_every_other_verb_lets_it_be(seen: dict[str, Any]) -> None:
-    """status, pause, resume, limit, logs and wait of such a job: refused, or told that it is lost; never a success."""
+    """status, pause, resume, limit, logs and wait of such a job: refused, or reported as lost; never a success."""
     found = {done["words"][0]: done for done in seen["status first"]["commands"]}
     assert json.loads(found["status"]["out"])[0]["state"] == "lost"
     for verb in ("pause", "resume", "limit"):
@@ -82,8 +82,8 @@ def test_every_other_verb_lets_it_be(seen: dict[str, Any]) -> None:
 
 
 def test_the_job_of_a_supervisor_that_is_gone(seen: dict[str, Any]) -> None:
-    """Without its supervisor the job is shown as running on, refuses what needs one, and is cancelled; a second cancel,
-    after the numbers were given away, finds it cancelled."""
+    """Without its supervisor the job is shown as running, commands that need the supervisor are refused, and it can be
+    cancelled. A second cancel, after the pids were recycled, finds it cancelled."""
     found = seen["supervisor gone"]
     shown, paused, cancelled, again = found["commands"]
     (record,) = json.loads(shown["out"])
@@ -98,20 +98,20 @@ def test_the_job_of_a_supervisor_that_is_gone(seen: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("case", ["command gone", "both gone, a child left"])
 def test_what_is_left_of_the_job_is_ended(seen: dict[str, Any], case: str) -> None:
-    """The command's number and group are somebody else's and a child of it in a group of its own lives on: that child
-    is ended, with and without a supervisor."""
+    """The command's pid and group are another's, and a child of it in its own group lives on: that child is ended, with
+    and without a supervisor."""
     found = seen[case]
     assert found["commands"][-1]["status"] == 0
     assert found["left"] == []
     assert found["record"]["state"] == "cancelled"
-    # the command itself had ended before
+    # The command itself had ended before.
     assert found["record"]["exit_code"] == (0 if case == "command gone" else None)
 
 
 @pytest.fixture
 @needing("mount")
 def other_boot(tmp_path: Path) -> Iterator[list[str]]:
-    """Words before a command for which the machine was started anew."""
+    """The words to put before a command so that it sees another boot id."""
     boot = tmp_path / "boot_id"
     boot.write_text("01234567-89ab-cdef-0123-456789abcdef\n")
     script = f'mount --bind {boot} {BOOT_ID} && exec "$@"'
@@ -119,13 +119,13 @@ def other_boot(tmp_path: Path) -> Iterator[list[str]]:
 
 
 def on(gravscope: Gravscope, before: list[str], *words: str) -> subprocess.CompletedProcess[str]:
-    """`gravscope WORDS…` behind other words."""
+    """`gravscope WORDS…` after other words."""
     command = [*before, *gravscope.command, *words]
     return subprocess.run(command, env=gravscope.environ, capture_output=True, text=True, check=False)
 
 
 def test_after_a_reboot(gravscope: Gravscope, other_boot: list[str]) -> None:
-    """A process that fits the record in every number but the boot id is not the job: it is lost, and not signalled."""
+    """A process that matches the record in all but the boot id is not the job's: the job is lost, no signal is sent."""
     job = gravscope.start("-n", "x", "--", "sleep", "1000")
     record = gravscope.record(job)
     os.kill(record["supervisor_pid"], signal.SIGKILL)
@@ -141,7 +141,7 @@ def test_after_a_reboot(gravscope: Gravscope, other_boot: list[str]) -> None:
 
 
 def test_of_another_boot_and_yet_somebody_holds_it(gravscope: Gravscope, other_boot: list[str]) -> None:
-    """Where a supervisor that cannot be ours holds the lock, cancel, pause and limit refuse, and change nothing."""
+    """If a supervisor that cannot be the job's holds the lock, cancel, pause and limit refuse and change nothing."""
     job = gravscope.start("-n", "x", "--", "sleep", "1000")
     before = gravscope.record(job)
     for words in (("cancel", job), ("pause", job), ("limit", job, "--mem-max", "1G", "--force")):

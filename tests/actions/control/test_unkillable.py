@@ -1,4 +1,4 @@
-"""Cancel of what cannot be ended, or not so easily: the ladder ends in time, and says what is still there."""
+"""Cancel of jobs that cannot be ended, or not easily: it finishes in time and says what is left."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from tests.support import REPOSITORY, Gravscope, ManagedGravscope, alive, state_
 
 HUNG_DISK = REPOSITORY / "tests" / "hung_disk.py"
 GRACE = 0.3
-# seconds that a slow machine may take beyond the two in which a cancel comes to its end; it used to take four more
+# Seconds that a slow machine may take beyond the two that a cancel needs; earlier versions took four more.
 SLACK = 3.0
 DEAF = "trap '' TERM; echo ready; while :; do sleep 0.1; done"
 
 
 class HungDisk:
-    """A folder that answers nothing; `unplug` ends all waiting for it."""
+    """A folder that never answers; `unplug` ends all processes that wait for it."""
 
     def __init__(self, folder: Path, before: tuple[str, ...] = ()) -> None:
         self.folder = folder
@@ -35,12 +35,12 @@ class HungDisk:
         self.hear("ready")
 
     def hear(self, word: str) -> None:
-        """Waits until the server says that."""
+        """Waits until the server prints that word."""
         assert self.server.stdout is not None
         assert self.server.stdout.readline() == f"{word}\n"
 
     def unplug(self) -> None:
-        """Whoever waits gets an error."""
+        """Every waiting process gets an error."""
         self.server.kill()
         self.server.wait()
 
@@ -48,7 +48,7 @@ class HungDisk:
 @pytest.fixture
 @needing("mount")
 def plug() -> Iterator[Callable[..., HungDisk]]:
-    """Makes hung disks, and takes them away again after the test."""
+    """Makes folders that hang, and removes them after the test."""
     made: list[tuple[HungDisk, tuple[str, ...]]] = []
 
     def make(folder: Path, before: tuple[str, ...] = ()) -> HungDisk:
@@ -64,35 +64,35 @@ def plug() -> Iterator[Callable[..., HungDisk]]:
 
 
 def steps(record: dict[str, Any]) -> list[str]:
-    """The rungs that were climbed."""
+    """The steps that were taken."""
     return [step["step"] for step in record["cancel"]["steps"]]
 
 
 def cancelled(tool: Gravscope, job: str, *words: str) -> tuple[subprocess.CompletedProcess[str], float]:
-    """`gravscope cancel`, and how long that took from its first step on, in seconds."""
+    """Runs `gravscope cancel`; returns its result and the seconds from its first step on."""
     known = len(request(tool, job)["steps"])
     done = tool("cancel", job, *words)
     path = tool.jobs_dir / f"{job}.cancel"
-    # its last word, or the end of the job: how long the interpreter takes for its own beginning and end does not count
+    # The time of its last write or of the job's end; the interpreter's own start and end are not counted.
     ended = path.stat().st_mtime if path.exists() else moment(tool.record(job)["ended"])
     return done, ended - moment(request(tool, job)["steps"][known]["at"])
 
 
 def moment(text: str) -> float:
-    """A time of a record, in seconds since 1970."""
+    """A time in a record, in seconds since 1970."""
     return datetime.fromisoformat(text).timestamp()
 
 
 def request(tool: Gravscope, job: str) -> dict[str, Any]:
-    """The request to end a job: beside its record, or in there once it has ended."""
+    """The request to end a job: beside its record, or in the record once the job has ended."""
     path = tool.jobs_dir / f"{job}.cancel"
     found = json.loads(path.read_text()) if path.exists() else tool.record(job)["cancel"]
     return found or {"steps": []}
 
 
 def test_uninterruptible_sleep(gravscope: Gravscope, plug: Callable[..., HungDisk]) -> None:
-    """A process that waits for a hung disk outlives SIGKILL: said so within two seconds after the grace period, while
-    the record stays running; once the disk answers it ends, and the job is cancelled."""
+    """A process that waits for a hung disk survives SIGKILL: this is reported within two seconds after the grace
+    period, and the record stays running. Once the disk answers, the process ends and the job is cancelled."""
     disk = plug(gravscope.folder / "disk")
     job = gravscope.start("-n", "x", "--", "cat", str(disk.folder / "file"))
     pid = gravscope.record(job)["pid"]
@@ -105,16 +105,16 @@ def test_uninterruptible_sleep(gravscope: Gravscope, plug: Callable[..., HungDis
     assert gravscope.record(job)["state"] == "running"
     disk.unplug()
     record = gravscope.ended(job)
-    # the first signal that was to end it, which the kernel keeps (get_signal() in kernel/signal.c)
+    # The first signal that was to end it; the kernel keeps it (get_signal() in kernel/signal.c).
     assert (record["state"], record["signal"]) == ("cancelled", signal.SIGTERM)
-    ladder = ["SIGTERM to the process group", "SIGKILL to the process group", "SIGKILL to every process"]
-    assert steps(record) == ladder
+    expected = ["SIGTERM to the process group", "SIGKILL to the process group", "SIGKILL to every process"]
+    assert steps(record) == expected
     assert all(step["error"] for step in record["cancel"]["steps"])
     until(lambda: [path.name for path in gravscope.jobs_dir.iterdir()] == [f"{job}.json"], "nothing left beside it")
 
 
 def test_uninterruptible_sleep_in_a_scope(managed: ManagedGravscope, plug: Callable[..., HungDisk]) -> None:
-    """The same in a scope, where the stop job itself would wait for much longer."""
+    """The same in a scope, where the stop job itself would wait much longer."""
     before = tuple(word for word in managed.manager.prefix[:2] if word)
     disk = plug(managed.folder / "disk", (*before, "--") if before else ())
     job = managed.start("-n", "x", "--grace", f"{GRACE}s", "--", "cat", str(disk.folder / "file"))
@@ -157,7 +157,7 @@ def test_frozen(managed: ManagedGravscope, what: str, supervised: bool) -> None:
 
 
 def test_a_deaf_job_without_its_supervisor(managed: ManagedGravscope) -> None:
-    """A job that ignores SIGTERM in a scope without a supervisor: the grace period is ours to keep, not systemd's."""
+    """A job that ignores SIGTERM, in a scope without a supervisor: gravscope keeps the grace period, not systemd."""
     job = managed.start("-n", "x", "--", "bash", "-c", DEAF)
     assert managed("wait", job, "--ready", "ready").returncode == 0
     record = managed.record(job)
@@ -172,7 +172,7 @@ def test_a_deaf_job_without_its_supervisor(managed: ManagedGravscope) -> None:
 
 
 def test_a_stopped_supervisor(gravscope: Gravscope) -> None:
-    """A supervisor that somebody has stopped is made to go on, for it alone can write how the job ended."""
+    """A stopped supervisor is continued, as only it can write how the job ended."""
     job = gravscope.start("-n", "x", "--", "sleep", "1000")
     supervisor = gravscope.record(job)["supervisor_pid"]
     os.kill(supervisor, signal.SIGSTOP)

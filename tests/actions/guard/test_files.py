@@ -17,12 +17,12 @@ from gravscope.base.errors import GravscopeError, UsageError
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    """Every file of a folder with what is in it: leftovers show."""
+    """Every file in a folder with its contents, so that left-over files are noticed."""
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
 
 def test_check_tells_each(tmp_path: Path) -> None:
-    """Check tells of every file what it is and whether it is guarded, in the order asked, and changes nothing."""
+    """Check says of every file what it is and whether it is guarded, in the given order, and changes nothing."""
     python, shell = tmp_path / "a.py", tmp_path / "run"
     python.write_text("from gravscope.guard import require_job\nrequire_job()\n")
     shell.write_text("#!/bin/sh\nls\n")
@@ -32,7 +32,7 @@ def test_check_tells_each(tmp_path: Path) -> None:
 
 
 def test_install_then_check(tmp_path: Path) -> None:
-    """What install guarded, check sees; installing again changes nothing, not even the file's identity."""
+    """Check finds the guard that install added; a second install changes nothing, not even the inode."""
     script = tmp_path / "a.py"
     script.write_text('"""doc"""\nimport os\n')
     (first,) = install([script])
@@ -45,7 +45,7 @@ def test_install_then_check(tmp_path: Path) -> None:
 
 
 def test_dry_run_shows_and_writes_nothing(tmp_path: Path) -> None:
-    """A dry run returns the same diff as the real run, and leaves the file alone."""
+    """A dry run returns the diff of the real run and does not change the file."""
     script = tmp_path / "a.sh"
     script.write_bytes(b"#!/bin/sh\necho hi")
     (dry,) = install([script], dry_run=True)
@@ -55,7 +55,7 @@ def test_dry_run_shows_and_writes_nothing(tmp_path: Path) -> None:
 
 
 def test_the_diff_can_be_applied(tmp_path: Path) -> None:
-    """The diff is what patch(1) understands, also where the last line has no end."""
+    """patch(1) accepts the diff, also if the last line has no newline."""
     script = tmp_path / "a.py"
     script.write_bytes(b'"""doc"""; x = 1')
     (change,) = install([script])
@@ -75,7 +75,7 @@ def test_mode_is_kept(tmp_path: Path, mode: int) -> None:
 
 @pytest.mark.needs("root")
 def test_owner_is_kept(tmp_path: Path) -> None:
-    """A file that root guards stays its owner's."""
+    """A file that root guards keeps its owner."""
     script = tmp_path / "a.sh"
     script.write_text("ls\n")
     os.chown(script, 65534, 65533)
@@ -98,7 +98,7 @@ def test_owner_is_kept(tmp_path: Path) -> None:
     ],
 )
 def test_every_byte_is_kept(tmp_path: Path, name: str, data: bytes) -> None:
-    """The old bytes are all still there around the guard, and the result is sound in its own encoding."""
+    """All old bytes are still there around the guard, and the result is valid in its own encoding."""
     script = tmp_path / name
     script.write_bytes(data)
     install([script])
@@ -115,7 +115,7 @@ def test_every_byte_is_kept(tmp_path: Path, name: str, data: bytes) -> None:
 
 
 def test_a_link_stays_a_link(tmp_path: Path) -> None:
-    """Through a symbolic link its target is guarded, once, and the link stays what it is."""
+    """Through a symbolic link its target is guarded, once, and the link stays a link."""
     (tmp_path / "bin").mkdir()
     script = tmp_path / "a.py"
     script.write_text("x = 1\n")
@@ -127,7 +127,7 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
 
 
 def missing(folder: Path) -> Path:
-    """A file that is not there."""
+    """A file that does not exist."""
     return folder / "missing.py"
 
 
@@ -138,7 +138,7 @@ def directory(folder: Path) -> Path:
 
 
 def fifo(folder: Path) -> Path:
-    """A FIFO, which would keep waiting whoever opens it."""
+    """A FIFO; opening it would wait."""
     os.mkfifo(folder / "f.py")
     return folder / "f.py"
 
@@ -150,7 +150,7 @@ def loop(folder: Path) -> Path:
 
 
 def written(name: str, data: bytes) -> object:
-    """Something that writes a file of this name."""
+    """A function that writes a file of this name."""
 
     def write(folder: Path) -> Path:
         (folder / name).write_bytes(data)
@@ -178,7 +178,7 @@ def written(name: str, data: bytes) -> object:
     ],
 )
 def test_one_clear_error(tmp_path: Path, make: object, message: str) -> None:
-    """What is no script is refused in one line that names it, by both commands, and no other file is written."""
+    """Both commands refuse what is not a script, in one line that names it, and write no other file."""
     good = tmp_path / "good.py"
     good.write_text("x = 1\n")
     assert callable(make)
@@ -193,7 +193,7 @@ def test_one_clear_error(tmp_path: Path, make: object, message: str) -> None:
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When the disk fills up, the old file is still there, whole, and nothing else is."""
+    """If the disk is full, the old file is still complete, and there is no other file."""
 
     def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
@@ -207,7 +207,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_a_file_changed_meanwhile_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An editor that saves between the reading and the writing loses nothing."""
+    """If an editor saves between our reading and writing, nothing is lost."""
     script = tmp_path / "a.py"
     script.write_text("x = 1\n")
     monkeypatch.setattr(guard_files.os, "fsync", lambda _: script.write_text("x = 2\n"))
@@ -217,7 +217,7 @@ def test_a_file_changed_meanwhile_is_left_alone(tmp_path: Path, monkeypatch: pyt
 
 
 def test_nothing_is_printed(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """Not even Python's own warnings about the source come out: printing is the command line's."""
+    """Not even Python's own warnings about the source are printed: only the command line prints."""
     script = tmp_path / "a.py"
     script.write_text("x = '\\d' is 'd'\n")
     check([script])
@@ -226,7 +226,7 @@ def test_nothing_is_printed(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -
 
 
 def test_importing_a_guarded_script(tmp_path: Path) -> None:
-    """A guarded script that is imported, as tests do, or by multiprocessing's spawn, does not exit."""
+    """A guarded script does not exit when it is imported, as in tests or by multiprocessing's spawn."""
     script = tmp_path / "heavy.py"
     script.write_text(
         "import multiprocessing\ndef double(x): return 2 * x\nif __name__ == '__main__':\n"
@@ -242,7 +242,7 @@ def test_importing_a_guarded_script(tmp_path: Path) -> None:
 
 
 def test_the_installed_guard_says_what_to_type(tmp_path: Path) -> None:
-    """Run by hand, a guarded script exits with 1 and shows its own command behind gravscope run."""
+    """Run by hand, a guarded script exits with 1 and shows its own command after `gravscope run`."""
     script = tmp_path / "a b.py"
     script.write_text("print('ran')\n")
     install([script])
@@ -255,7 +255,7 @@ def test_the_installed_guard_says_what_to_type(tmp_path: Path) -> None:
 @pytest.mark.parametrize("first_line", ["#!/bin/sh", "#!/bin/bash"])
 @pytest.mark.parametrize(("value", "status"), [("1", 0), ("0", 1)])
 def test_an_installed_shell_script_for_real(tmp_path: Path, first_line: str, value: str, status: int) -> None:
-    """A guarded shell script that is executed runs inside a job, and outside exits with 1."""
+    """An executable, guarded shell script runs inside a job, and exits with 1 outside."""
     script = tmp_path / "a"
     script.write_text(f"{first_line}\n# what it does\nset -eu\necho ran\n")
     script.chmod(0o755)

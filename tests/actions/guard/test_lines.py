@@ -1,4 +1,4 @@
-"""The guard as text: where it goes, and what counts as one."""
+"""The guard as text: where it is inserted, and what counts as one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OPENING = 'if __name__ == "__main__":  # gravscope guard'
 
 
 def guard_position(source: str) -> int:
-    """The number of the line at which the guard stands in the guarded source."""
+    """The number of the guard's first line in the guarded source."""
     lines = insert_guard(source, "python").splitlines()
     return next(number for number, line in enumerate(lines, 1) if line.startswith(OPENING))
 
@@ -48,7 +48,7 @@ def guard_position(source: str) -> int:
     ],
 )
 def test_position(source: str, line: int) -> None:
-    """The guard stands below shebang, encoding, comments, docstring and __future__, and above all else."""
+    """The guard is below shebang, encoding, comments, docstring and __future__, and above everything else."""
     assert guard_position(source) == line
 
 
@@ -75,7 +75,7 @@ def test_position(source: str, line: int) -> None:
     ],
 )
 def test_python_guards_are_recognised(source: str) -> None:
-    """A call of require_job, or a check of GRAV_BG_JOB that leads out, is a guard, and nothing is added to it."""
+    """A call of require_job, or a check of GRAV_BG_JOB with an exit, is a guard, and nothing is added."""
     assert has_guard(source, "python")
     assert insert_guard(source, "python") == source
 
@@ -100,7 +100,7 @@ def test_python_guards_are_recognised(source: str) -> None:
     ],
 )
 def test_python_mentions_are_no_guards(source: str) -> None:
-    """A comment, a text, a setting, or a check that leads nowhere is no guard."""
+    """A comment, a string, an assignment, or a check without an exit is not a guard."""
     assert not has_guard(source, "python")
     assert has_guard(insert_guard(source, "python"), "python")
 
@@ -126,7 +126,7 @@ def test_python_mentions_are_no_guards(source: str) -> None:
     ],
 )
 def test_shell_guards_are_recognised(source: str) -> None:
-    """A test of GRAV_BG_JOB that leads out is a guard, on one line or over several, and nothing is added to it."""
+    """A test of GRAV_BG_JOB with an exit is a guard, on one line or several, and nothing is added."""
     assert has_guard(source, "shell")
     assert insert_guard(source, "shell") == source
 
@@ -150,13 +150,13 @@ def test_shell_guards_are_recognised(source: str) -> None:
     ],
 )
 def test_shell_mentions_are_no_guards(source: str) -> None:
-    """A comment, a text, a here-document, or a test that leads nowhere is no guard."""
+    """A comment, a string, a here-document, or a test without an exit is not a guard."""
     assert not has_guard(source, "shell")
     assert has_guard(insert_guard(source, "shell"), "shell")
 
 
 def test_shell_position_keeps_directives_above() -> None:
-    """In a shell script the guard stands below every comment at the top (Slurm reads those) and above every command."""
+    """In a shell script the guard is below all comments at the top (Slurm reads those) and above all commands."""
     source = "#!/bin/bash -eu\n#SBATCH --mem=1G\n\n#SBATCH -c 2\n\nset -x\n# below\n"
     lines = insert_guard(source, "shell").splitlines()
     assert [line for line in lines if not line.startswith("[ ")] == [*source.splitlines()[:5], "", "set -x", "# below"]
@@ -165,7 +165,7 @@ def test_shell_position_keeps_directives_above() -> None:
 
 
 def test_ascii_only_adds_no_other_letters() -> None:
-    """For a file in a narrow encoding the guard is plain ASCII, and in Python still says it in Japanese."""
+    """In a file whose encoding is limited the guard is plain ASCII; in Python it still prints Japanese."""
     assert insert_guard("x = 1\n", "python", ascii_only=True).isascii()
     assert insert_guard("ls\n", "shell", ascii_only=True).isascii()
     tree = ast.parse(insert_guard("x = 1\n", "python", ascii_only=True))
@@ -175,13 +175,13 @@ def test_ascii_only_adds_no_other_letters() -> None:
 
 @pytest.mark.parametrize("source", ["def f(:\n", "x = '\n", "a\0b", "\ufeffx = 1\ny = (\n"])
 def test_no_python_is_refused(source: str) -> None:
-    """What Python cannot parse is refused with one error that says so."""
+    """Invalid Python is refused with one error that says so."""
     with pytest.raises(UsageError, match="Python"):
         insert_guard(source, "python")
 
 
 def test_odd_layout_is_refused_not_broken() -> None:
-    """Where the guard would change what the script means, it is refused instead of put in."""
+    """If the guard would change the meaning of the script, it is refused and not inserted."""
     with pytest.raises(UsageError):
         insert_guard("\\\n  x = 1\ny = (\n", "python")
 
@@ -209,7 +209,7 @@ def test_kind(name: str, line: str, kind: str | None) -> None:
 
 @pytest.mark.parametrize(("name", "line"), [("a.py", "#!/bin/sh"), ("a.sh", "#!/usr/bin/fish")])
 def test_kind_contradiction(name: str, line: str) -> None:
-    """A name and a first line that contradict each other are refused: neither kind of guard would be safe."""
+    """If the name and the first line contradict each other, the file is refused: neither guard would be safe."""
     with pytest.raises(UsageError, match="by its name"):
         kind_of(name, line)
 
@@ -235,7 +235,7 @@ JOINTS = st.sampled_from(["\n", "\n\n", "  # note\n", ";\n", "; ", " ;", "\n# GR
 
 @st.composite
 def modules(draw: st.DrawFn) -> str:
-    """Sources whose tops are as odd as tops get; some are no Python, and are left out."""
+    """Sources with very odd beginnings; those that are not Python are left out."""
     top = "".join(draw(st.lists(COMMENTS, max_size=3)))
     parts = [draw(DOCSTRINGS), draw(FUTURES), *draw(st.lists(STATEMENTS, max_size=3))]
     body = "".join(part + draw(JOINTS) for part in parts if part)
@@ -244,7 +244,7 @@ def modules(draw: st.DrawFn) -> str:
 
 
 def parses(source: str) -> bool:
-    """Whether this is Python at all."""
+    """Whether this is valid Python."""
     try:
         ast.parse(source)
     except SyntaxError:
@@ -260,7 +260,7 @@ def without_guard(tree: ast.Module) -> str:
 
 @given(modules().filter(parses))
 def test_guarded_python_means_the_same(source: str) -> None:
-    """The guarded source compiles; its docstring, __future__ flags and statements are unchanged; once is enough."""
+    """The guarded source compiles; docstring, __future__ flags and statements are unchanged; one guard is added."""
     guarded = insert_guard(source, "python")
     before, after = compile(source, "s", "exec"), compile(guarded, "s", "exec")
     assert ast.get_docstring(ast.parse(guarded), clean=False) == ast.get_docstring(ast.parse(source), clean=False)
@@ -272,7 +272,7 @@ def test_guarded_python_means_the_same(source: str) -> None:
 
 @given(modules().filter(parses))
 def test_one_style_of_line_ending(source: str) -> None:
-    """A source that ends its lines in one way still does when it is guarded."""
+    """A source with one kind of line ending still has only that kind after it is guarded."""
     guarded = insert_guard(source, "python")
     if "\r\n" in source:
         assert guarded.count("\n") == guarded.count("\r\n")
@@ -287,7 +287,7 @@ SHELL_LINES = st.sampled_from(
 
 @given(st.lists(SHELL_LINES), st.sampled_from(["\n", "\r\n"]), st.booleans())
 def test_guarded_shell_keeps_every_line(lines: list[str], newline: str, ends: bool) -> None:
-    """In a shell script every line stays, in order; the guard is seen; a second time changes nothing."""
+    """In a shell script every line stays, in order; the guard is recognised; a second time changes nothing."""
     source = newline.join(lines) + (newline if ends else "")
     guarded = insert_guard(source, "shell")
     kept = [line for line in re.split("\r?\n", guarded) if line and not line.startswith('[ "${GRAV')]
@@ -297,7 +297,7 @@ def test_guarded_shell_keeps_every_line(lines: list[str], newline: str, ends: bo
 
 @given(st.text())
 def test_any_text_is_survived(text: str) -> None:
-    """No text makes these functions fail in any other way than with an error that says why."""
+    """For any text these functions work, or raise an error that says why."""
     has_guard(text, "shell")
     assert has_guard(insert_guard(text, "shell"), "shell")
     try:
@@ -309,7 +309,7 @@ def test_any_text_is_survived(text: str) -> None:
 @pytest.mark.parametrize("value", [None, "", "0", "1"])
 @pytest.mark.parametrize("shell", ["sh", "bash", "dash"])
 def test_shell_guard_for_real(shell: str, value: str | None) -> None:
-    """The line put into a shell script lets it run only where GRAV_BG_JOB is 1, also under `set -eu`."""
+    """With the line inserted, a shell script runs only if GRAV_BG_JOB is 1, also under `set -eu`."""
     if shutil.which(shell) is None:
         pytest.skip(f"{shell} is not installed")
     script = insert_guard("#!/bin/sh\nset -eu\necho ran\n", "shell")
@@ -321,7 +321,7 @@ def test_shell_guard_for_real(shell: str, value: str | None) -> None:
 
 @pytest.mark.parametrize("value", [None, "", "0", "1"])
 def test_python_guard_for_real(value: str | None) -> None:
-    """The lines put into a Python script let it run only where GRAV_BG_JOB is 1, without gravscope installed."""
+    """With the lines inserted, a Python script runs only if GRAV_BG_JOB is 1, without gravscope installed."""
     script = insert_guard("'doc'\nprint('ran')\n", "python")
     environment = {} if value is None else {"GRAV_BG_JOB": value}
     done = subprocess.run(

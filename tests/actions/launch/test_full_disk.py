@@ -14,12 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from gravscope.actions.control.cancel import Ladder
+from gravscope.actions.control.cancel import Escalation
 from gravscope.actions.look.settle import settled
 from gravscope.actions.look.status import UNWRITTEN
 from gravscope.linux import files, proc
-from gravscope.records.model import JobRecord, Reach
+from gravscope.records.model import JobRecord
 from gravscope.records.outcome import TERM_GROUP
+from gravscope.records.parts import Reach
 from gravscope.records.store import Store
 from tests.disks import PAGE, fill, fill_names, free, quota_disk, read_only, small_disk
 from tests.support import REPOSITORY, Gravscope, alive, until
@@ -256,7 +257,7 @@ def test_a_request_that_is_written_too_late(tmp_path: Path, monkeypatch: pytest.
     store = Store(tmp_path)
     text = {"id": "x", "name": "x", "cmd": ["x"], "cwd": "/", "log_file": "/x.log", "created": ""}
     store.write(JobRecord(state="killed", signal=signal.SIGTERM, ended="", reason="", **text))  # type: ignore[arg-type]
-    ladder = Ladder(store, JobRecord(state="running", **text), {}, None)  # type: ignore[arg-type]
+    escalation = Escalation(store, JobRecord(state="running", **text), {}, None)  # type: ignore[arg-type]
 
     def full(*_: object, **__: object) -> int:
         raise OSError(errno.ENOSPC, NO_SPACE)
@@ -264,9 +265,9 @@ def test_a_request_that_is_written_too_late(tmp_path: Path, monkeypatch: pytest.
     with monkeypatch.context() as patch:
         for name in ("write_atomically", "open_as"):
             patch.setattr(files, name, full)
-        ladder._begin(TERM_GROUP, Reach(1, 0))
-    ladder._reached()
-    assert ladder.conclude().state == store.read("x").state == "cancelled"
+        escalation._begin_step(TERM_GROUP, Reach(1, 0))
+    escalation._mark_reached()
+    assert escalation.final_record().state == store.read("x").state == "cancelled"
 
 
 @pytest.mark.needs("mount")

@@ -99,7 +99,7 @@ def test_locks(tmp_path: Path, umask: int) -> None:
     del umask
     store = Store(tmp_path)
     store.record_path("x").write_text("{}")
-    with store.charge("x") as ours, store.cancelling("x"):
+    with store.take_charge("x") as ours, store.cancelling("x"):
         assert ours
         assert modes(tmp_path)["x.lock"] == modes(tmp_path)[".x.cancelling"] == 0o600
 

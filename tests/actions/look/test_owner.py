@@ -1,4 +1,4 @@
-"""Trap 48: another user can neither read, end nor mislead; root may look, and acts on none but its own."""
+"""Trap 48: other users can neither read nor end nor deceive; root may look, and acts only on its own jobs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support import ManagedGravscope, alive, state_of, until
 
 
 def attempts(job: str) -> list[tuple[str, ...]]:
-    """Every command that wants something of a job."""
+    """Every command that does something with a job."""
     return [
         ("status", job), ("show", job), ("logs", "-f", job), ("wait", job), ("cancel", job),
         ("limit", job, "--mem-max", "1G"), ("pause", job),
@@ -32,7 +32,7 @@ def attempts(job: str) -> list[tuple[str, ...]]:
 
 
 def test_private_folders_are_out_of_reach(owner: ManagedGravscope, stranger: Other) -> None:
-    """Whatever somebody else tries on a user's folders is exit status 6 and one line; the job knows nothing of it."""
+    """Any attempt on a user's folders by another user gives exit status 6 and one line; the job is not affected."""
     job = session(owner, "-n", "mine", "--", "sleep", "1000")
     before = owner.record(job)
     for words in [("status",), *attempts(job)]:
@@ -46,7 +46,7 @@ def test_private_folders_are_out_of_reach(owner: ManagedGravscope, stranger: Oth
 
 
 def test_in_a_folder_that_all_may_read(owner: ManagedGravscope, stranger: Other) -> None:
-    """Names and times can be seen there, since they are names of files; records and logs cannot."""
+    """Others can see names and times there, as they are in file names, but neither records nor logs."""
     for folder in (owner.manager.home, owner.folder, owner.jobs_dir, owner.log_dir):
         owner.manager.run(["mkdir", "-p", folder])
         owner.manager.run(["chmod", "0755", folder])
@@ -69,7 +69,7 @@ def test_in_a_folder_that_all_may_read(owner: ManagedGravscope, stranger: Other)
 
 
 def test_attempts_of_others_do_not_stand_in_the_way(owner: ManagedGravscope, stranger: Other, shared: Path) -> None:
-    """In a folder that all may write to as well: afterwards the owner can still pause and end the job."""
+    """The same in a folder that all may write to: afterwards the owner can still pause and end the job."""
     job = session(owner, "-n", "mine", "--", "sleep", "1000")
     for words in attempts(job)[-3:]:
         one_line(stranger(*words), 6)
@@ -77,7 +77,7 @@ def test_attempts_of_others_do_not_stand_in_the_way(owner: ManagedGravscope, str
     assert not laid.exists()
     stranger.plant(laid, "")
     with laid.open() as held:
-        fcntl.flock(held, fcntl.LOCK_EX)  # for ever, as far as the owner can tell
+        fcntl.flock(held, fcntl.LOCK_EX)  # never released, as far as the owner can tell
         paused = owner("pause", job)
         assert paused.returncode == 0, paused.stderr
         done = owner("cancel", job)
@@ -91,7 +91,7 @@ def test_attempts_of_others_do_not_stand_in_the_way(owner: ManagedGravscope, str
 def test_a_planted_record_ends_nobody(
     owner: ManagedGravscope, stranger: Other, root: Other, open_folder: Path, older: bool
 ) -> None:
-    """A record that somebody else wrote, with all that proves a process, is believed by neither the user nor root."""
+    """A record by another user, with all that proves a process, is accepted by neither the user nor root."""
     with ExitStack() as stack:
         for uid in (owner.manager.uid, STRANGER, 0):
             victim = stack.enter_context(
@@ -111,7 +111,7 @@ def test_a_planted_record_ends_nobody(
 
 
 def claim(pid: int, path: Path, *, older: bool) -> dict[str, object]:
-    """A record for the file `path`, by which `pid` is a job, with what anybody can read in /proc."""
+    """A record for the file `path` which says that `pid` is a job, with data that anybody can read in /proc."""
     if older:
         started = datetime.now().astimezone().isoformat(timespec="seconds")
         return {
@@ -128,7 +128,7 @@ def claim(pid: int, path: Path, *, older: bool) -> dict[str, object]:
 
 
 def requests_of(folder: Path, job: str) -> dict[Path, str]:
-    """One of each that may stand beside a record, as gravscope itself writes them."""
+    """One of each kind of request that may be beside a record, as gravscope itself writes them."""
     cancel = {"requested": "2026-01-01T00:00:00+00:00", "by": "nobody", "grace": 0, "steps": []}
     cancel["steps"] = [{"step": "SIGTERM to the process group", "at": "2026-01-01T00:00:00+00:00"}]
     limits = [{"at": "2026-01-01T00:00:00+00:00", "by": "nobody", "limits": {"mem_max": 1 << 20}}]
@@ -140,7 +140,7 @@ def requests_of(folder: Path, job: str) -> dict[Path, str]:
 
 @pytest.mark.parametrize("as_link", [False, True], ids=["file", "link"])
 def test_planted_requests_are_none(owner: ManagedGravscope, stranger: Other, shared: Path, as_link: bool) -> None:
-    """Neither a request to end a job, nor a limit, that somebody else laid beside its record changes anything."""
+    """A request to end a job, or a limit, that another user put beside its record has no effect."""
     job = session(owner, "-n", "mine", "--mem-max", "1G", "--", "sleep", "1000")
     for path, text in requests_of(shared, job).items():
         target = shared / f"elsewhere{path.suffix}" if as_link else path
@@ -149,7 +149,7 @@ def test_planted_requests_are_none(owner: ManagedGravscope, stranger: Other, sha
             path.symlink_to(target)
             os.chown(path, STRANGER, STRANGER, follow_symlinks=False)
     record = owner.record(job)
-    os.kill(record["supervisor_pid"], signal.SIGUSR1)  # look now
+    os.kill(record["supervisor_pid"], signal.SIGUSR1)  # makes it look at once
     os.kill(record["pid"], signal.SIGTERM)
     ended = owner.ended(job)
     assert (ended["state"], ended["cancel"], ended["limit_changes"]) == ("killed", None, [])
@@ -157,10 +157,10 @@ def test_planted_requests_are_none(owner: ManagedGravscope, stranger: Other, sha
 
 
 def test_the_same_requests_of_ones_own_are_believed(owner: ManagedGravscope, shared: Path) -> None:
-    """Laid there by the owner's own hand, and nothing else about them changed, they are: so the test above can fail."""
+    """The same files written by the owner are accepted, so the test above can fail."""
     job = session(owner, "-n", "mine", "--mem-max", "1G", "--", "sleep", "1000")
     for path, text in requests_of(shared, job).items():
-        if path.suffix != ".limits":  # by which the watch would end it
+        if path.suffix != ".limits":  # with the new limit the watch would end the job
             path.write_text(text)
             os.chown(path, owner.manager.uid, owner.manager.uid)
     os.kill(owner.record(job)["pid"], signal.SIGTERM)
@@ -168,7 +168,7 @@ def test_the_same_requests_of_ones_own_are_believed(owner: ManagedGravscope, sha
 
 
 def test_a_cancel_laid_in_wait(owner: ManagedGravscope, stranger: Other, shared: Path) -> None:
-    """Ids can be guessed. A request for one that is only to come keeps no job from its start."""
+    """Ids can be guessed. A request for a future id does not prevent the job from starting."""
     now = datetime.now().astimezone()
     guessed = {f"mine_{now + timedelta(seconds=second):%Y%m%d_%H%M%S}" for second in range(120)}
     for job in guessed:
@@ -183,7 +183,7 @@ def test_a_cancel_laid_in_wait(owner: ManagedGravscope, stranger: Other, shared:
 def test_requests_of_ones_own_beside_planted_ones(
     owner: ManagedGravscope, stranger: Other, shared: Path, as_fifo: bool
 ) -> None:
-    """Where somebody else's file is in the place of a request, and may not be replaced, cancel works all the same."""
+    """If another user's file is in the place of a request and cannot be replaced, cancel still works."""
     job = session(owner, "-n", "mine", "--mem-max", "1G", "--", "sleep", "1000")
     for path, text in requests_of(shared, job).items():
         if path.suffix == ".cancel" and as_fifo:
@@ -204,7 +204,7 @@ def test_requests_of_ones_own_beside_planted_ones(
 
 
 def test_a_lock_taken_away(owner: ManagedGravscope, stranger: Other, shared: Path) -> None:
-    """In an open folder anybody can remove or replace the lock: the job's supervisor is believed all the same."""
+    """In an open folder anybody can remove or replace the lock; the job's supervisor still counts."""
     job = session(owner, "-n", "mine", "--", "sleep", "1000")
     before = owner.record(job)
     (shared / f"{job}.lock").unlink()
@@ -220,7 +220,7 @@ def test_a_lock_taken_away(owner: ManagedGravscope, stranger: Other, shared: Pat
 
 
 def test_root_may_look(owner: ManagedGravscope, root: Other) -> None:
-    """status, show, logs and wait tell root of a user's job, and leave nothing behind that is root's."""
+    """status, show, logs and wait show root a user's job, and create no file that root owns."""
     job = session(owner, "-n", "mine", "--", "sh", "-c", "echo said; exec sleep 1000")
     until(lambda: owner.log(job), "its output")
     before = owner.record(job)
@@ -236,7 +236,7 @@ def test_root_may_look(owner: ManagedGravscope, root: Other) -> None:
 
 
 def test_root_is_told_the_truth_and_writes_none(owner: ManagedGravscope, root: Other) -> None:
-    """Of a job that was killed together with its supervisor, root is told that it is lost; the file is the owner's."""
+    """Root is told that a job is lost if it was killed together with its supervisor; the file stays the owner's."""
     job = session(owner, "-n", "mine", "--", "sleep", "1000")
     record = owner.record(job)
     os.kill(record["supervisor_pid"], signal.SIGKILL)
@@ -253,7 +253,7 @@ def test_root_is_told_the_truth_and_writes_none(owner: ManagedGravscope, root: O
 
 
 def test_root_acts_as_the_user(owner: ManagedGravscope, root: Other) -> None:
-    """Root does not end, pause or limit a user's job, whose manager is not root's; what it is told to type does."""
+    """Root does not end, pause or limit a user's job, whose manager is not root's; the command in the hint does."""
     job = owner.start("-n", "mine", "--", "sleep", "1000")
     for words in (("limit", job, "--mem-max", "1G"), ("resume", job), ("pause", job), ("cancel", job)):
         line = one_line(root(*words), 4)
@@ -279,7 +279,7 @@ def test_root_acts_as_the_user(owner: ManagedGravscope, root: Other) -> None:
 def test_variables_that_somebody_else_set(
     owner: ManagedGravscope, stranger: Other, open_folder: Path, text: str
 ) -> None:
-    """A settings file laid above one's working directory sets no variable for a job: that would run anything."""
+    """Another user's settings file in a parent folder sets no variable for a job: it could start any program."""
     del owner.environ["GRAVSCOPE_JOBS_DIR"], owner.environ["GRAVSCOPE_LOG_DIR"]
     settings, below = open_folder / "gravscope.toml", open_folder / "work"
     below.mkdir()
@@ -292,7 +292,7 @@ def test_variables_that_somebody_else_set(
 
 
 def test_other_settings_of_a_colleague_count(owner: ManagedGravscope, stranger: Other, open_folder: Path) -> None:
-    """Limits and folders of a project that belongs to somebody else are taken as they are."""
+    """Limits and folders of another user's project are used."""
     del owner.environ["GRAVSCOPE_JOBS_DIR"], owner.environ["GRAVSCOPE_LOG_DIR"]
     mine = owner.manager.new_folder()
     stranger.plant(
@@ -309,7 +309,7 @@ def test_other_settings_of_a_colleague_count(owner: ManagedGravscope, stranger: 
 
 
 def test_the_runtime_folder_of_somebody_else(owner: ManagedGravscope, stranger: Other) -> None:
-    """As su leaves it: another user's XDG_RUNTIME_DIR is not used, and the reason says which folder is missing."""
+    """As after su: another user's XDG_RUNTIME_DIR is not used, and the reason says which folder is missing."""
     top = Path(tempfile.mkdtemp(prefix="gravscope-stranger-"))
     os.chown(top, STRANGER, STRANGER)
     theirs = {
@@ -330,6 +330,6 @@ def test_the_runtime_folder_of_somebody_else(owner: ManagedGravscope, stranger: 
 
 
 def ended_in(path: Path) -> dict[str, object] | None:
-    """The record in that file once its job has ended."""
+    """The record in that file once its job has ended; None before."""
     record: dict[str, object] = json.loads(path.read_text())
     return record if record["ended"] is not None else None

@@ -1,4 +1,4 @@
-"""Truth on every read: records that were left behind are settled by whoever looks."""
+"""Records that nobody is in charge of are settled by the next reader."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def killed(gravscope: Gravscope, job: str, *names: str) -> None:
 
 
 def test_supervisor_and_job_killed(gravscope: Gravscope) -> None:
-    """A job that ends without its supervisor is lost: no exit status is made up, never 0."""
+    """A job that ends without its supervisor is lost: it gets no exit status, and never 0."""
     job = gravscope.start("-n", "x", "--", "sleep", "1000")
     killed(gravscope, job, "supervisor_pid", "pid")
     (shown,) = json.loads(gravscope("status", "--json").stdout)
@@ -34,7 +34,7 @@ def test_supervisor_and_job_killed(gravscope: Gravscope) -> None:
 
 
 def test_supervisor_killed_and_the_job_lives(gravscope: Gravscope) -> None:
-    """The job stays running, its log goes on, `wait` waits for its end, and the name can run again."""
+    """The job stays running, its log continues, `wait` waits for its end, and the name can be used again."""
     mark = gravscope.folder / "go"
     script = f"until [ -e {mark} ]; do sleep 0.05; done; echo late"
     job = gravscope.start("-n", "x", "--", "bash", "-c", script)
@@ -49,7 +49,7 @@ def test_supervisor_killed_and_the_job_lives(gravscope: Gravscope) -> None:
 
 
 def test_left_behind_while_starting(gravscope: Gravscope) -> None:
-    """A record whose launcher died before there was a supervisor is never-started."""
+    """If the launcher died before there was a supervisor, the job is never-started."""
     job = gravscope.start("-n", "x", "--", "true")
     record = gravscope.ended(job)
     record.update(state="starting", pid=None, pgid=None, supervisor_pid=None, started=None, ended=None, exit_code=None)
@@ -62,7 +62,7 @@ def test_left_behind_while_starting(gravscope: Gravscope) -> None:
 
 @pytest.mark.slow
 def test_settled_once(gravscope: Gravscope) -> None:
-    """Twenty who look at the same moment see and leave one and the same settled record."""
+    """Twenty readers at the same time see and leave the same settled record."""
     job = gravscope.start("-n", "x", "--", "sleep", "1000")
     killed(gravscope, job, "supervisor_pid", "pid")
     with ThreadPoolExecutor(20) as pool:
@@ -72,7 +72,7 @@ def test_settled_once(gravscope: Gravscope) -> None:
 
 
 def test_a_live_job_is_not_settled(gravscope: Gravscope) -> None:
-    """Looking at a job that its supervisor is in charge of changes nothing of its record."""
+    """Looking at a job that its supervisor is in charge of does not change its record."""
     job = gravscope.start("-n", "x", "--", "sleep", "1000")
     before = (gravscope.jobs_dir / f"{job}.json").read_bytes()
     for _ in range(3):

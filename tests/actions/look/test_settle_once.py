@@ -1,4 +1,4 @@
-"""Settled once: whoever looks at the same moment sees, and leaves, one and the same record."""
+"""Settled once: all readers at the same time see, and leave, the same record."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gravscope.records.store import Store
 from tests.support import REPOSITORY, Gravscope, until
 
 LOOKERS, JOBS = 20, 5
-# looks at every job once it is told to; with a second word, it says so in the middle and waits there
+# Reads every job once it is told to; with a second argument, it stops in the middle, says so and waits.
 LOOK = """
 import sys
 from pathlib import Path
@@ -38,7 +38,7 @@ for record in records:
     found = settle.settled(store, record)
     print(found.id, found.state, found.ended, found.reason, sep="|")
 """
-# what a crash may leave of a job: with whom it had got how far
+# What a crash may leave of a job, by how far it had got.
 LEFT = {
     "launch": {"state": "starting", "supervisor_pid": None, "pid": None},
     "supervisor": {"state": "running"},
@@ -63,7 +63,7 @@ def leave(store: Store, job_id: str, gone: subprocess.Popen[bytes], **facts: Any
 
 @pytest.fixture
 def gone() -> subprocess.Popen[bytes]:
-    """A process that was."""
+    """A process that has ended."""
     process = subprocess.Popen(["true"])
     process.wait()
     return process
@@ -71,7 +71,7 @@ def gone() -> subprocess.Popen[bytes]:
 
 @pytest.fixture
 def look(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Starts processes that look, once they are told to; they are killed after the test."""
+    """Starts readers that wait until they are told to go on; they are killed after the test."""
     started: list[subprocess.Popen[str]] = []
 
     def start(*words: str) -> subprocess.Popen[str]:
@@ -88,13 +88,13 @@ def look(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
 
 def said(process: subprocess.Popen[str], word: str) -> bool:
-    """Waits for the next line of a looker; True if it is that word."""
+    """Waits for the next line of a reader; True if it is that word."""
     assert process.stdout is not None
     return process.stdout.readline() == f"{word}\n"
 
 
 def tell(process: subprocess.Popen[str]) -> None:
-    """Lets a looker go on."""
+    """Lets a reader continue."""
     assert process.stdin is not None
     process.stdin.write("\n")
     process.stdin.flush()
@@ -104,7 +104,7 @@ def tell(process: subprocess.Popen[str]) -> None:
 def test_twenty_look_at_once(
     tmp_path: Path, gone: subprocess.Popen[bytes], look: Callable[..., subprocess.Popen[str]]
 ) -> None:
-    """Twenty processes that all look at jobs left behind agree about each, to the millisecond, and with the disk."""
+    """Twenty readers at once agree about each abandoned job, to the millisecond, and with the disk."""
     store = Store(tmp_path)
     for number in range(JOBS):
         for kind, facts in LEFT.items():
@@ -127,7 +127,7 @@ def test_twenty_look_at_once(
 def test_whoever_comes_meanwhile_waits(
     tmp_path: Path, gone: subprocess.Popen[bytes], look: Callable[..., subprocess.Popen[str]], kind: str
 ) -> None:
-    """While one is finding out what became of a job, another does not say that it still lives, but waits for that."""
+    """While one reader is settling a job, another one does not say that it still lives, but waits."""
     leave(Store(tmp_path), f"{kind}_20260101_000000", gone, **LEFT[kind])
     slow, other = look("slowly"), look()
     assert said(slow, "ready")
@@ -143,7 +143,7 @@ def test_whoever_comes_meanwhile_waits(
 
 
 def is_at_the_lock(process: subprocess.Popen[str]) -> bool:
-    """True for a process that looks at a job's lock, or has ended."""
+    """True for a process that waits for a job's lock, or has ended."""
     try:
         names = [os.readlink(f"/proc/{process.pid}/fd/{name}") for name in os.listdir(f"/proc/{process.pid}/fd")]
     except OSError:
@@ -152,7 +152,7 @@ def is_at_the_lock(process: subprocess.Popen[str]) -> bool:
 
 
 def test_what_was_only_true_of_a_live_job(gravscope: Gravscope) -> None:
-    """A job that was paused and is then lost, or cancelled, no longer says that it stands still."""
+    """A paused job that is then lost or cancelled is no longer recorded as paused."""
     job = gravscope.start("-n", "x", "--", "sleep", "1000")
     assert gravscope("pause", job).returncode == 0
     record = gravscope.record(job)

@@ -1,4 +1,4 @@
-"""Time: a clock that is set in mid-job, the hour that the end of daylight saving repeats, and jobs of last year."""
+"""Time: a clock that is set while a job runs, the hour that occurs twice, and jobs of last year."""
 
 from __future__ import annotations
 
@@ -15,34 +15,34 @@ from gravscope.base.quantity import format_duration
 from tests.fake_clock import FakeClock
 from tests.support import Gravscope, until
 
-# Central Europe's rule, spelled out so that no machine needs a database of zones: 03:00 becomes 02:00 on 2026-10-25
+# The rule of Central Europe, so that no time zone database is needed: 03:00 becomes 02:00 on 2026-10-25.
 BERLIN = "CET-1CEST,M3.5.0,M10.5.0/3"
 CHANGE = datetime(2026, 10, 25, 1, 0, tzinfo=UTC)
 HOUR = 3600.0
 
 
 def moment(text: str) -> datetime:
-    """A time of a record; it has an offset."""
+    """A time in a record; it has a UTC offset."""
     found = datetime.fromisoformat(text)
     assert found.tzinfo is not None
     return found
 
 
 def shown_age(gravscope: Gravscope, job: str, env: dict[str, str]) -> float | None:
-    """TIME of `status` in seconds, where it is shown in seconds."""
+    """TIME of `status` in seconds, if it is shown in seconds."""
     found = re.search(rf" (\d+(?:\.\d)?)s +- +{job}$", gravscope("status", env=env).stdout, re.MULTILINE)
     return float(found[1]) if found else None
 
 
 @pytest.mark.parametrize("step", [-HOUR, HOUR])
 def test_a_clock_that_is_set_in_mid_job(gravscope: Gravscope, clock: FakeClock, step: float) -> None:
-    """Set back or forward by an hour: timeout, duration, age and `wait --timeout` go on by a clock that does not step;
-    only `ended` tells what the wall clock said."""
+    """Set back or forward by an hour: timeout, duration, age and `wait --timeout` use a clock that does not jump. Only
+    `ended` shows the wall clock."""
     before = time.monotonic()
     ages = gravscope.start("-n", "ages", "--", "sleep", "1000", env=clock.environ)
     job = gravscope.start("-n", "set", "--timeout", "3s", "--", "sleep", "1000", env=clock.environ)
     clock.step(step)
-    # a wall clock would say nothing but 0.0 for an hour, or an hour at once
+    # With the wall clock it would be 0.0 for an hour, or an hour at once.
     until(lambda: (shown_age(gravscope, ages, clock.environ) or 0) > 0.3, "an age that grows")
     asked = time.monotonic()
     assert gravscope("wait", ages, "--timeout", "0.2s", env=clock.environ).returncode == 124
@@ -58,7 +58,7 @@ def test_a_clock_that_is_set_in_mid_job(gravscope: Gravscope, clock: FakeClock, 
 
 
 def test_a_clock_that_is_set_during_a_cancel(gravscope: Gravscope, clock: FakeClock) -> None:
-    """The grace period is as long as it is, and the rungs stay in the order in which they were climbed."""
+    """The grace period has its real length, and the steps stay in their order."""
     script = "trap '' TERM; echo ready; while :; do sleep 0.1; done"
     job = gravscope.start("-n", "deaf", "--grace", "3s", "--", "bash", "-c", script, env=clock.environ)
     assert gravscope("wait", job, "--ready", "ready", env=clock.environ).returncode == 0
@@ -70,20 +70,20 @@ def test_a_clock_that_is_set_during_a_cancel(gravscope: Gravscope, clock: FakeCl
         assert cancelled.result().returncode == 0
     assert time.monotonic() - asked >= 3
     record = gravscope.record(job)
-    rungs = ["SIGTERM to the process group", "SIGKILL to the process group"]
-    assert [step["step"] for step in record["cancel"]["steps"]] == rungs
+    steps = ["SIGTERM to the process group", "SIGKILL to the process group"]
+    assert [step["step"] for step in record["cancel"]["steps"]] == steps
     assert moment(record["ended"]) < moment(record["cancel"]["requested"])
     assert record["duration"] >= 3
 
 
 def listed(gravscope: Gravscope, env: dict[str, str]) -> list[str]:
-    """The ids as `status` lists them."""
+    """The ids in the order of `status`."""
     return [line.split()[-1] for line in gravscope("status", env=env).stdout.splitlines()[1:]]
 
 
 def test_the_hour_that_is_repeated(gravscope: Gravscope, clock: FakeClock) -> None:
-    """Jobs of one name in both of the hours: ids and logs of their own; a name is the job that was really started last,
-    whatever the local time in its id, and `status` is in that order."""
+    """Jobs of one name in both hours: they have their own ids and logs; the name means the job that was really started
+    last, whatever the local time in its id; and `status` uses that order."""
     env = {**clock.environ, "TZ": BERLIN}
 
     def start(after_the_change: timedelta) -> str:
@@ -112,7 +112,7 @@ def test_the_hour_that_is_repeated(gravscope: Gravscope, clock: FakeClock) -> No
 
 
 def test_an_offset_of_a_day_is_refused(gravscope: Gravscope) -> None:
-    """No time of a record could be written in such a zone: one line, exit status 2, nothing started."""
+    """Times of records cannot be written in such a time zone: one line, exit status 2, nothing started."""
     done = gravscope("run", "--", "true", env={"TZ": "ODD24"})
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "gravscope: TZ=ODD24 is a day or more off UTC; set it to a time zone, such as Asia/Tokyo\n"
@@ -120,7 +120,7 @@ def test_an_offset_of_a_day_is_refused(gravscope: Gravscope) -> None:
 
 
 def test_an_odd_offset_is_exact(gravscope: Gravscope) -> None:
-    """A zone of one's own making that has seconds: the supervisor's times agree with those of `gravscope run`."""
+    """In a custom time zone with seconds, the supervisor's times agree with those of `gravscope run`."""
     job = gravscope.start("-n", "odd", "--", "true", env={"TZ": "ODD1:02:03"})
     record = gravscope.ended(job)
     assert record["created"].endswith("-01:02:03")
@@ -129,10 +129,10 @@ def test_an_odd_offset_is_exact(gravscope: Gravscope) -> None:
 
 
 def test_a_job_older_than_a_year(gravscope: Gravscope) -> None:
-    """One that has run for 400 days on another machine, and one that ran for so long: both are listed with their days,
-    and told with their year."""
+    """A job that has run for 400 days on another machine, and one that ran as long: both are listed with days and shown
+    with the year."""
     gravscope.jobs_dir.mkdir()
-    # in the time of its own season, which need not be that of now
+    # In the offset of its own season, which need not be the current one.
     began = (datetime.now(UTC) - timedelta(days=400, hours=1)).astimezone()
     for name, fields in {
         "going": {"state": "running", "host": "elsewhere", "boot_id": "another"},

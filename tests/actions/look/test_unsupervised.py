@@ -1,4 +1,4 @@
-"""The supervisor is killed and the job lives: it goes on, is shown so, can be ended, and its end is never made up."""
+"""The supervisor is killed and the job lives: it runs on, is shown so, can be ended, and its end is never guessed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def shown(tool: Gravscope, job: str) -> dict[str, Any]:
 
 
 def goes_on(tool: Gravscope) -> None:
-    """A job goes on without its supervisor, to its own end, which nobody sees."""
+    """A job runs on without its supervisor to its own end, which nobody sees."""
     go = tool.folder / "go"
     script = f"echo one; until [ -e {go} ]; do sleep 0.02; done; echo two; exit 0"
     job = tool.start("-n", "x", "--timeout", "1h", "--", "bash", "-c", script)
@@ -61,7 +61,7 @@ def goes_on(tool: Gravscope) -> None:
 
 
 def test_it_goes_on(gravscope: Gravscope) -> None:
-    """In a session: running, logging, refusing what needs a supervisor, and lost at its end, never 0."""
+    """In a session: it is running, logs, refuses commands that need a supervisor, and is lost at its end, never 0."""
     goes_on(gravscope)
 
 
@@ -71,7 +71,7 @@ def test_it_goes_on_in_a_scope(managed: ManagedGravscope) -> None:
 
 
 def cancelled(tool: Gravscope) -> None:
-    """Cancel ends a job without a supervisor, and says no more than is known."""
+    """Cancel ends a job without a supervisor, and records only what is known."""
     job = tool.start("-n", "x", "--", "bash", "-c", "setsid sleep 1000 & (sleep 1001 &); echo ready; sleep 1002")
     assert tool("wait", job, "--ready", "ready").returncode == 0
     widow(tool, job)
@@ -83,7 +83,7 @@ def cancelled(tool: Gravscope) -> None:
 
 
 def members(invocation_id: str) -> list[int]:
-    """Processes of the job, by the environment that they were started with."""
+    """The processes of the job, found by the environment that they were started with."""
     found = []
     for name in filter(str.isdigit, os.listdir("/proc")):
         try:
@@ -97,13 +97,13 @@ def members(invocation_id: str) -> list[int]:
 
 
 def test_it_can_be_cancelled_in_a_scope(managed: ManagedGravscope) -> None:
-    """With children that left its group and its session."""
+    """Also with children that left its process group and session."""
     cancelled(managed)
 
 
 def test_a_child_that_hides_its_environment(gravscope: Gravscope) -> None:
-    """A child without the job's variables, in a session of its own and deaf to SIGTERM, is found by its parent, and
-    ended although that ends before it."""
+    """A child without the job's variables, in its own session and ignoring SIGTERM, is found through its parent, and is
+    ended although the parent ends first."""
     pid_file = gravscope.folder / "pid"
     hidden = f'trap "" TERM; echo $$ >{pid_file}; while :; do sleep 0.05; done'
     script = f"env -i setsid sh -c '{hidden}' & until [ -s {pid_file} ]; do sleep 0.02; done; echo ready; sleep 1000"
@@ -119,7 +119,7 @@ def test_a_child_that_hides_its_environment(gravscope: Gravscope) -> None:
 
 
 def test_nobody_holds_its_memory_limit(gravscope: Gravscope) -> None:
-    """Where the watch held the limit, the record no longer says that anybody does."""
+    """If the watch held the limit, the record no longer says that anything holds it."""
     job = gravscope.start("-n", "x", "--mem-max", "64M", "--", "sleep", "1000")
     assert gravscope.record(job)["enforcement"] == "watch"
     widow(gravscope, job)
@@ -129,7 +129,7 @@ def test_nobody_holds_its_memory_limit(gravscope: Gravscope) -> None:
 
 
 def journal(managed: ManagedGravscope, *messages: dict[str, str]) -> dict[str, str]:
-    """An environment whose `journalctl` knows such messages, and notes what it was asked for."""
+    """An environment whose `journalctl` has these messages, and records its arguments."""
     folder = managed.manager.new_folder("stub")
     lines = "\n".join(json.dumps(message) for message in messages)
     (folder / "lines").write_text(f"{lines}\n")
@@ -148,7 +148,7 @@ REPORTED = "the service manager reports oom-kill for its unit"
 PROOFS = {
     "nothing": ([], "kill", "lost", LOST),
     "the kernel killed all of it": ([OUT_OF_MEMORY], "kill", "oom-killed", REPORTED),
-    # what became of the other processes nobody knows
+    # Nobody knows how the other processes ended.
     "the kernel killed one of it": ([OUT_OF_MEMORY], "continue", "lost", LOST),
     "oomd": ([OOMD], "continue", "oom-killed", "killed by systemd-oomd: the machine was short of memory"),
     "the result": ([{"MESSAGE_ID": RESULT, "UNIT_RESULT": "oom-kill"}], "continue", "oom-killed", REPORTED),
@@ -160,7 +160,7 @@ PROOFS = {
 def test_what_the_journal_proves(
     managed: ManagedGravscope, messages: list[dict[str, str]], policy: str, state: str, reason: str
 ) -> None:
-    """A unit that the manager has forgotten: what it said of its end in the journal decides, and nothing else does."""
+    """If the manager has forgotten the unit, only what it logged about the unit's end decides."""
     environ = journal(managed, *messages)
     job = managed.start("-n", "x", "--oom-policy", policy, "--", "sleep", "1000")
     record = widow(managed, job)

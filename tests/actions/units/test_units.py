@@ -1,4 +1,4 @@
-"""Unit files: rendered so that systemd takes them, never replaced or removed where somebody changed them."""
+"""Unit files: systemd accepts them, and files that somebody changed are never replaced or removed."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ needs_analyze = pytest.mark.needs("systemd-analyze")
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
-    """A user's folder for units, and no manager to be reached."""
+    """A user's folder for units, without a manager."""
     monkeypatch.setattr(package_data, "program", lambda: ["/bin/true"])
     return Place({"HOME": str(tmp_path), "PATH": "/nowhere"})
 
 
 @pytest.fixture
 def system(tmp_path: Path) -> Place:
-    """A machine's root of the test's own."""
+    """A root folder for the test."""
     return Place({"PATH": "/nowhere"}, system=True, root=tmp_path)
 
 
 def folder_of(place: Place) -> Path:
-    """Where its user units are."""
+    """The folder of its user units."""
     return Path(place.environ["HOME"]) / ".config/systemd/user"
 
 
@@ -47,7 +47,7 @@ def deeds(outcome: units.Outcome) -> dict[str, str]:
 
 
 def test_install_twice_and_remove(place: Place) -> None:
-    """Installing writes each file once, readable for all; a second time changes nothing; remove leaves no file."""
+    """Install writes each file once, readable by all; a second time changes nothing; remove leaves no file."""
     assert set(deeds(units.install(place)).values()) == {"written"}
     found = {path.name: path for path in folder_of(place).iterdir()}
     assert set(found) == set(USER_UNITS)
@@ -61,7 +61,7 @@ def test_install_twice_and_remove(place: Place) -> None:
 
 
 def test_a_changed_file_is_kept(place: Place) -> None:
-    """A file that somebody changed is neither replaced nor removed, and is named; --force does both."""
+    """A file that somebody changed is neither replaced nor removed, and is reported; with --force both are done."""
     units.install(place)
     changed = folder_of(place) / "gravscope.slice"
     text = changed.read_text().replace("MemoryMax=80%", "MemoryMax=60%")
@@ -78,7 +78,7 @@ def test_a_changed_file_is_kept(place: Place) -> None:
 
 
 def test_a_file_that_is_not_ours_is_kept(place: Place) -> None:
-    """A slice that the user wrote before, or masked by a link to /dev/null, is left as it is."""
+    """A slice that the user wrote before, or masked with a link to /dev/null, is not changed."""
     folder_of(place).mkdir(parents=True)
     own, masked = folder_of(place) / "gravscope.slice", folder_of(place) / "gravscope-prune.timer"
     own.write_text("[Slice]\nMemoryMax=1G\n")
@@ -91,7 +91,7 @@ def test_a_file_that_is_not_ours_is_kept(place: Place) -> None:
 
 
 def test_an_older_file_of_ours_is_renewed(place: Place) -> None:
-    """What an earlier gravscope installed, and nobody changed, is outdated and replaced."""
+    """A file from an earlier gravscope that nobody changed is outdated and is replaced."""
     units.install(place)
     path = folder_of(place) / "gravscope.slice"
     path.write_text(rendered("[Slice]\nMemoryMax=50%\n", ["/bin/true"]))
@@ -101,7 +101,7 @@ def test_an_older_file_of_ours_is_renewed(place: Place) -> None:
 
 
 def test_state_of() -> None:
-    """A file is ours by the checksum in its first line, over every byte that follows."""
+    """A file is ours if the checksum in its first line matches all bytes that follow."""
     wanted = rendered(PRUNE, ["/bin/true"])
     older = rendered("[Service]\n", ["/bin/true"])
     found = [state_of(text, wanted) for text in (None, wanted, older, older + "\n", wanted[:-1], "", PRUNE)]
@@ -109,7 +109,7 @@ def test_state_of() -> None:
 
 
 def test_a_dry_run_changes_nothing(place: Place, system: Place) -> None:
-    """It tells what it would do, and does not."""
+    """It says what it would do, and does nothing."""
     for where in (place, system):
         assert set(deeds(units.install(where, dry_run=True)).values()) == {"written"}
     assert not folder_of(place).exists()
@@ -120,7 +120,7 @@ def test_a_dry_run_changes_nothing(place: Place, system: Place) -> None:
 
 
 def test_the_system_drop_in(system: Place) -> None:
-    """It goes where systemd reads it, alone, and leaves no folder of its own behind."""
+    """The drop-in is where systemd reads it, with no other file; after removal its folder is gone."""
     units.install(system)
     path = system.root / SYSTEM_FOLDER / DROPIN
     assert path.read_text().endswith("[Service]\nDelegate=pids memory cpu io cpuset\n")
@@ -131,7 +131,7 @@ def test_the_system_drop_in(system: Place) -> None:
 
 
 def test_somebody_elses_drop_in_stays(system: Place) -> None:
-    """Removing ours leaves another's in the same folder."""
+    """Removing our drop-in leaves another one in the same folder."""
     units.install(system)
     other = (system.root / SYSTEM_FOLDER / DROPIN).with_name("other.conf")
     other.touch()
@@ -140,7 +140,7 @@ def test_somebody_elses_drop_in_stays(system: Place) -> None:
 
 
 def test_the_drop_in_needs_root(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without root it is exit status 5, and one line with the sudo command to type; a dry run needs no rights."""
+    """Without root: exit status 5, and one line with the sudo command to type. A dry run needs no rights."""
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     place = Place({"PATH": "/nowhere"}, system=True)
     with pytest.raises(UnsupportedError, match=r"type: sudo gravscope units install --system-dropin$"):
@@ -154,12 +154,12 @@ def test_the_drop_in_needs_root(monkeypatch: pytest.MonkeyPatch) -> None:
     ("value", "where"), [("/x", "/x/systemd/user"), ("", "/h/.config/systemd/user"), ("y", "/h/.config/systemd/user")]
 )
 def test_user_folder(value: str, where: str) -> None:
-    """XDG_CONFIG_HOME counts where it is absolute, as systemd reads it; else ~/.config."""
+    """XDG_CONFIG_HOME counts if it is absolute, as in systemd; else ~/.config is used."""
     assert units.user_folder({"HOME": "/h", "XDG_CONFIG_HOME": value}) == Path(where)
 
 
 def test_a_path_that_systemd_refuses() -> None:
-    """Quotes and backslashes cannot be in a program's path, however they are quoted: it is said at once."""
+    """Quotes and backslashes are not allowed in a program's path, even in quotes: there is an error at once."""
     for path in ('/a"b', "/a'b", "/a\\b", "/a\nb"):
         with pytest.raises(UnsupportedError, match="systemd starts no program"):
             rendered(PRUNE, [path])
@@ -167,7 +167,7 @@ def test_a_path_that_systemd_refuses() -> None:
 
 @pytest.fixture
 def installed(tmp_path: Path) -> list[Path]:
-    """All unit files as installed, for a gravscope in a folder with an odd name, the drop-in beside a user@.service."""
+    """All unit files of a gravscope in a folder with an odd name, and the drop-in beside a user@.service."""
     program = tmp_path / ODD_FOLDER / "gravscope"
     program.parent.mkdir()
     program.write_text("#!/bin/sh\n")
@@ -183,14 +183,14 @@ def installed(tmp_path: Path) -> list[Path]:
 
 @needs_analyze
 def test_systemd_takes_the_user_units(installed: list[Path]) -> None:
-    """`systemd-analyze --user verify` has nothing to say to the user units, nor to the slice's settings."""
+    """`systemd-analyze --user verify` reports nothing about the user units or the slice's settings."""
     done = analyze("--user", files=installed[:-1])
     assert (done.returncode, done.stderr) == (0, "")
 
 
 @needs_analyze
 def test_systemd_takes_the_drop_in(installed: list[Path]) -> None:
-    """As part of a user@.service, `systemd-analyze verify` has nothing to say to the drop-in."""
+    """`systemd-analyze verify` reports nothing about the drop-in as a part of user@.service."""
     unit = installed[-1].parent.parent / "user@.service"
     unit.write_text("[Service]\nExecStart=/bin/true\n")
     done = analyze(files=[unit])
@@ -199,7 +199,7 @@ def test_systemd_takes_the_drop_in(installed: list[Path]) -> None:
 
 @needs_analyze
 def test_verify_would_tell(installed: list[Path]) -> None:
-    """The check above can fail: a setting that systemd does not know is complained of."""
+    """The check above can fail: an unknown setting is reported."""
     slice_ = installed[0]
     slice_.write_text(slice_.read_text() + "MemoryMost=1G\nMemoryMax=much\n")
     done = analyze("--user", files=[slice_])
@@ -208,7 +208,7 @@ def test_verify_would_tell(installed: list[Path]) -> None:
 
 
 def analyze(*options: str, files: list[Path]) -> subprocess.CompletedProcess[str]:
-    """`systemd-analyze verify`, which needs a runtime folder, though no manager."""
+    """`systemd-analyze verify`, which needs a runtime folder but no manager."""
     runtime = str(files[0].parent)
     environ = {"PATH": os.environ["PATH"], "HOME": runtime, "XDG_RUNTIME_DIR": runtime, "LANG": "C.UTF-8"}
     argv = ["systemd-analyze", "--man=no", *options, "verify", *map(str, files)]
@@ -217,7 +217,7 @@ def analyze(*options: str, files: list[Path]) -> subprocess.CompletedProcess[str
 
 @pytest.fixture
 def started(managed: ManagedGravscope) -> Iterator[list[str]]:
-    """Names of units in the user's folder, to be forgotten afterwards."""
+    """Names of units in the user's folder; they are removed afterwards."""
     names: list[str] = []
     yield names
     for name in names:
@@ -228,7 +228,7 @@ def started(managed: ManagedGravscope) -> Iterator[list[str]]:
 
 
 def test_the_program_is_started_from_an_odd_folder(managed: ManagedGravscope, started: list[str]) -> None:
-    """A real manager starts the program by the path filled in, spaces, %, $ and all, with each word as it was."""
+    """A real manager starts the program by the inserted path, with spaces, % and $, and passes each word unchanged."""
     folder = managed.folder / ODD_FOLDER
     managed.manager.run(["mkdir", folder])
     program, out = folder / "gravscope", managed.folder / "out"
@@ -251,7 +251,7 @@ def test_the_program_is_started_from_an_odd_folder(managed: ManagedGravscope, st
 
 
 def test_found_in_an_installed_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A wheel has them in the package's data, a checkout at its top; what is in neither is said to be missing."""
+    """In a wheel they are in the package's data, in a checkout at its top; otherwise there is an error."""
     monkeypatch.setattr(gravscope, "__file__", str(tmp_path / "gravscope" / "__init__.py"))
     assert package_data.find("units/gravscope.slice") is None
     with pytest.raises(UnsupportedError, match="is missing from this installation"):
@@ -263,5 +263,5 @@ def test_found_in_an_installed_package(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_quoted_word() -> None:
-    """Each character that means something to systemd loses its meaning."""
+    """Each character with a special meaning in systemd is escaped."""
     assert quoted_word('a "b" %h $X \\') == '"a \\"b\\" %%h $$X \\\\"'

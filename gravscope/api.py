@@ -39,8 +39,9 @@ from gravscope.base.errors import (
     UsageError,
     WaitTimeoutError,
 )
+from gravscope.base.names import normal
 from gravscope.base.quantity import INFINITY, parse_duration
-from gravscope.records.ids import name_of, normal, sort_key
+from gravscope.records.ids import name_of, sort_key
 from gravscope.records.model import JobRecord
 from gravscope.records.spec import LAUNCHERS, OOM_POLICIES, Limits
 from gravscope.records.store import Store

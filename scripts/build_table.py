@@ -41,7 +41,7 @@ def _command(name: str, found: Any) -> dict[str, Any] | None:  # noqa: ANN401 (T
     arguments = [each for each in found.params if each.param_type_name == "argument"]
     options = [each for each in found.params if each.param_type_name == "option"]
     plain = len(arguments) <= 1 and all(each.type.name == "str" for each in arguments)
-    if name not in COMMANDS or not plain:
+    if name not in COMMANDS or name == "help" or not plain:  # help needs the whole application
         return None
     function = COMMANDS[name]
     return {

@@ -183,8 +183,8 @@ def in_rooms(**rooms: str) -> set[str]:
 RUN = in_rooms(
     actions__launch="exposed_folders launch spec",
     actions__look="owner",
-    base="errors immutable plainjson printable quantity redact_hint spawn stamp",
-    cli="option_groups run",
+    base="errors immutable names plainjson printable quantity redact_hint spawn stamp",
+    cli="afterwards messages option_groups run",
     cli__fast="parser table",
     launchers="choose scope session start",
     linux="cgroup files proc",

@@ -10,8 +10,8 @@ import time
 from contextlib import suppress
 
 from gravscope.base.errors import GravscopeError
-from gravscope.base.redact_hint import may_hold_secret
 from gravscope.cli.fast import parser
+from gravscope.cli.messages import note, one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,14 +61,14 @@ def _said(error: OSError | ValueError) -> int:
 def status_of(arguments: list[str]) -> int:
     """Does what `arguments` say. Whatever goes wrong is a line on standard error, and the exit status it stands for."""
     if abs(time.localtime().tm_gmtoff) >= DAY:  # ISO 8601, and Python, have no such offsets
-        complain(f"TZ={os.environ.get('TZ', '')} is a day or more off UTC; set it to a time zone, such as Asia/Tokyo")
+        note(f"TZ={os.environ.get('TZ', '')} is a day or more off UTC; set it to a time zone, such as Asia/Tokyo")
         return 2
     if arguments[:1] == ["_complete"]:
         return _complete(arguments[1:])
     try:
         status = _call(arguments)
     except GravscopeError as error:
-        complain(_with_line(error, arguments))
+        note(_with_line(error, arguments))
         return error.exit_code
     except KeyboardInterrupt:
         return 130
@@ -94,7 +94,7 @@ def _call_by_typer(arguments: list[str]) -> object:
     from gravscope.cli.app import app  # noqa: PLC0415
 
     if (wrong := mistakes.one_dash(arguments)) is not None:
-        complain(wrong)
+        note(wrong)
         return 2
     try:
         return typer.main.get_command(app).main(arguments, prog_name="gravscope", standalone_mode=False)
@@ -102,7 +102,7 @@ def _call_by_typer(arguments: list[str]) -> object:
         if type(error).__name__ == mistakes.NO_ARGUMENTS:  # `gravscope` alone, or `gravscope units`: the overview
             print(error.format_message(), file=sys.stderr)
         else:
-            complain(mistakes.explain(error, arguments))
+            note(mistakes.explain(error, arguments))
         return 2
     except typer.Abort:
         return 130
@@ -148,30 +148,3 @@ def _have_standard_streams() -> None:
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(number, "w", closefd=False))
         getattr(sys, name).reconfigure(errors="backslashreplace")
-
-
-def complain(line: str) -> None:
-    """What went wrong, in one line on standard error."""
-    note(line)
-
-
-def note(line: str) -> None:
-    """Something worth knowing that is neither result nor error, in one line on standard error."""
-    if may_hold_secret(line):
-        from gravscope.base.redact import redact_text  # noqa: PLC0415 (3 ms)
-
-        line = redact_text(line)
-    if "gravscope " in line:
-        from gravscope.cli.called import as_called  # noqa: PLC0415 (only where there is something to be typed)
-
-        line = as_called(line)
-    print(f"gravscope: {one_line(line)}", file=sys.stderr)
-
-
-def one_line(text: str) -> str:
-    """`text` with whatever would end the line, or tell a terminal to do anything, escaped: names of files hold it."""
-    harmless = "\u3000\u200d"  # the wide space of Japanese, and what joins emoji
-    return "".join(
-        each if each.isprintable() or each in harmless else each.encode("unicode_escape").decode("ascii")
-        for each in text
-    )

@@ -10,7 +10,6 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
-from gravscope import __version__
 from gravscope.cli import (
     cancel,
     completion,
@@ -32,7 +31,10 @@ from gravscope.cli import (
     wait,
 )
 from gravscope.cli.option_groups import Grouped, options_of
-from gravscope.cli.overview import Commands, OneCommand
+from gravscope.cli.overview import OneCommand
+from gravscope.cli.root import app
+
+__all__ = ["COMMANDS", "add", "app"]
 
 Function = Callable[..., Any]
 # by their names, in the order of the help
@@ -55,39 +57,6 @@ COMMANDS: dict[str, Function] = {
     "completion": completion.completion,
     "help": help_.help_,
 }
-
-app = typer.Typer(
-    name="gravscope",
-    cls=Commands,
-    help="Launch heavy jobs so that none can take the terminal or the machine down, and know what became of each.",
-    no_args_is_help=True,
-    add_completion=False,  # `gravscope completion` is ours, and quicker
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="To begin: gravscope run -n NAME -- COMMAND. More of one command: gravscope help COMMAND.",
-)
-
-
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        print(f"gravscope {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _root(
-    version: bool = typer.Option(
-        False, "--version", "-V", callback=_print_version, is_eager=True, help="Print the version and exit."
-    ),
-) -> None:
-    del version  # its callback has done the work
-
-
-@app.command("version", hidden=True)
-def _version() -> None:
-    """What others call --version."""
-    _print_version(True)
 
 
 def add(to: typer.Typer, name: str, command: Function) -> None:

@@ -11,7 +11,7 @@ from gravscope.actions.look.owner import is_foreign
 from gravscope.actions.look.settle import live_records
 from gravscope.base.errors import GravscopeError, RefusedError, UsageError
 from gravscope.base.quantity import parse_duration
-from gravscope.cli import complain, note, one_line
+from gravscope.cli.messages import note, one_line
 from gravscope.cli.output import print_json, public, store_here
 from gravscope.records.fields import LEGACY_SCHEMA
 from gravscope.records.store import Store
@@ -44,7 +44,7 @@ def cancel(
         try:
             done.append(cancel_job(its_store, job_id, os.environ, seconds))
         except GravscopeError as error:
-            complain(str(error))
+            note(str(error))
             status = error.exit_code
     if json:
         print_json([public(one.record) for one in done])

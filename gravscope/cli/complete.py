@@ -10,7 +10,8 @@ import os
 import re
 
 from gravscope.base.errors import GravscopeError
-from gravscope.records.ids import is_id, name_of, normal, sort_key
+from gravscope.base.names import normal
+from gravscope.records.ids import is_id, name_of, sort_key
 from gravscope.settings.project import here
 
 # jobs that have ended are offered by their ids too, the last ones, and all of a name that has been typed already

@@ -15,6 +15,7 @@ import typer
 
 from gravscope.cli.command_tree import COMMAND, FILES, FOLDERS, Command, Option, Value, read
 from gravscope.cli.output import print_json
+from gravscope.cli.root import app
 
 SHELLS = Path(__file__).parent / "shells"
 
@@ -32,7 +33,6 @@ def completion(
     json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> None:
     """Print the completion script for a shell. It knows commands, options, and names and ids of jobs."""
-    from gravscope.cli.app import app  # noqa: PLC0415 (which has this very command)
 
     text = script(shell, read(app))
     print_json({"shell": shell.value, "script": text}) if json else print(text, end="")

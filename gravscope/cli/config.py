@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from gravscope.base.names import check_name
 from gravscope.base.redact import HIDDEN, is_secret_name, redact_word
-from gravscope.cli import one_line
+from gravscope.cli.messages import one_line
 from gravscope.cli.output import columns, cut, print_json, width
-from gravscope.records.ids import check_name
 from gravscope.settings.known import SETTINGS, Value
 from gravscope.settings.layers import JOBS, Found, Source, is_pattern, job_tables, setting_of
 from gravscope.settings.project import Project, here

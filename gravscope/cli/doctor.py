@@ -11,8 +11,8 @@ from gravscope.actions.doctor.doctor import doctor as diagnose
 from gravscope.actions.doctor.fix import fix as mend
 from gravscope.actions.doctor.lines import Check
 from gravscope.base.errors import UnsupportedError
-from gravscope.cli import note
 from gravscope.cli.called import NAME, as_called
+from gravscope.cli.messages import note
 from gravscope.cli.output import GREEN, RED, YELLOW, coloured, is_coloured, print_json
 from gravscope.settings.project import here
 

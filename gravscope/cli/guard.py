@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from gravscope.actions.guard import files as guard_files
-from gravscope.cli import note
+from gravscope.cli.messages import note
 from gravscope.cli.output import print_json
 from gravscope.cli.overview import Commands, OneCommand
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gravscope.base.errors import UsageError
 from gravscope.cli.output import print_json
+from gravscope.cli.root import app
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # for the annotations, which stay text until Typer wants them (`gravscope.cli.app`)
@@ -21,7 +22,6 @@ def help_(
     """Show the commands, or how one of them is used."""
     import typer  # noqa: PLC0415 (40 ms)
 
-    from gravscope.cli.app import app  # noqa: PLC0415 (which has this very command)
     from gravscope.cli.mistakes import no_help  # noqa: PLC0415
 
     found = typer.main.get_command(app)

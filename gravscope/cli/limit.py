@@ -6,7 +6,7 @@ import os
 
 from gravscope.actions.control.limit import limit as change
 from gravscope.actions.launch.spec import TypedLimits, make_limits
-from gravscope.cli import one_line
+from gravscope.cli.messages import one_line
 from gravscope.cli.option_groups import takes
 from gravscope.cli.output import print_json, public, store_here
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from gravscope.actions.look.logs import follow_log, read_log
 from gravscope.actions.look.owner import read_for_display
 from gravscope.base.errors import UnsupportedError, UsageError
-from gravscope.cli import note, one_line
+from gravscope.cli.messages import note, one_line
 from gravscope.cli.output import has_escapes, print_json, store_here
 from gravscope.cli.status import in_short
 from gravscope.records.clock import age

@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from gravscope.base import words
-from gravscope.cli.app import app
 from gravscope.cli.command_tree import Command, Option, read
+from gravscope.cli.root import app
 
 PROGRAM = "gravscope"
 # characters of a line to type; a longer one is told in part

@@ -6,8 +6,8 @@ from gravscope.actions.keep import prune as action
 from gravscope.actions.keep.prune import Pruned
 from gravscope.base.errors import UsageError
 from gravscope.base.quantity import format_size, parse_duration
-from gravscope.cli import complain, note
 from gravscope.cli.called import as_called
+from gravscope.cli.messages import note
 from gravscope.cli.output import print_json
 from gravscope.records.store import Store
 from gravscope.settings.project import here
@@ -46,7 +46,7 @@ def prune(
     for text in done.notes:
         note(text)
     for error in done.errors:
-        complain(str(error))
+        note(str(error))
     return next((error.exit_code for error in done.errors), 0)
 
 

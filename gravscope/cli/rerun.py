@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from gravscope.actions.launch.rerun import spec_of_rerun
 from gravscope.actions.launch.spec import Changes
+from gravscope.cli.afterwards import Afterwards
 from gravscope.cli.option_groups import takes
-from gravscope.cli.run import Afterwards, carry_out
+from gravscope.cli.run import carry_out
 from gravscope.records.store import Store
 from gravscope.settings.project import here
 

@@ -17,10 +17,10 @@ from gravscope.actions.launch.launch import launch
 from gravscope.actions.look.wait import exit_status, wait
 from gravscope.base.printable import printable
 from gravscope.base.redact import HIDDEN
-from gravscope.cli import note
+from gravscope.cli.afterwards import Afterwards, place_in_words, say_how_to_follow, tell
 from gravscope.cli.logs import show_growing
+from gravscope.cli.messages import note
 from gravscope.cli.output import print_json, public
-from gravscope.cli.run import Afterwards, place_in_words, say_how_to_follow, tell
 from gravscope.records.model import JobRecord
 from gravscope.records.spec import JobSpec
 from gravscope.records.store import Store

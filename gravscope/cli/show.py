@@ -10,8 +10,8 @@ from gravscope.actions.launch.rerun import doubt_about
 from gravscope.actions.look.owner import read_for_display
 from gravscope.actions.look.status import Standing, standing
 from gravscope.base.quantity import Size, format_duration, format_size
-from gravscope.cli import one_line
 from gravscope.cli.called import as_called
+from gravscope.cli.messages import one_line
 from gravscope.cli.output import coloured, is_coloured, print_json, store_here
 from gravscope.cli.status import as_json, colour_of, state_of
 from gravscope.records.model import JobRecord

@@ -14,8 +14,8 @@ from gravscope.actions.look.watch import watch as watch_jobs
 from gravscope.base.errors import GravscopeError, UsageError
 from gravscope.base.quantity import format_duration, format_size
 from gravscope.base.redact import redact_text
-from gravscope.cli import complain, note, one_line
 from gravscope.cli.called import as_called
+from gravscope.cli.messages import note, one_line
 from gravscope.cli.output import (
     GREEN,
     RED,
@@ -88,7 +88,7 @@ def _print(store: Store, seen: Overview) -> None:
         print(as_called(others))
     for item in seen.found:
         if isinstance(item, GravscopeError):
-            complain(str(item))
+            note(str(item))
         elif UNWRITTEN in item.record.warnings:
             note(f"{item.record.id}: {UNWRITTEN}; type: df {store.jobs_dir}")
 
@@ -129,7 +129,7 @@ def _watch(store: Store, job_ids: list[str]) -> int:
             for item in changes(before, seen.found):
                 print(f"{one_line(item.record.id)}: {state_of(item.record)}", flush=True)
             for error in sorted(errors - complained):
-                complain(error)
+                note(error)
             complained |= errors
         if job_ids and not any(item.record.live for item in standings):
             return _exit_status(seen.found)

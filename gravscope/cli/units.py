@@ -10,8 +10,8 @@ import typer
 from gravscope.actions.units import units as actions
 from gravscope.actions.units.units import Outcome, Place, Status, UnitStatus
 from gravscope.base.quantity import format_size
-from gravscope.cli import note
 from gravscope.cli.called import as_called
+from gravscope.cli.messages import note
 from gravscope.cli.output import print_json
 from gravscope.cli.overview import Commands, OneCommand
 

@@ -8,7 +8,7 @@ from gravscope.actions.look.wait import exit_status, wait_ready
 from gravscope.actions.look.wait import wait as wait_for
 from gravscope.base.errors import UsageError
 from gravscope.base.quantity import parse_duration
-from gravscope.cli import one_line
+from gravscope.cli.messages import one_line
 from gravscope.cli.output import print_json, public, store_here
 
 TYPE_CHECKING = False

@@ -16,11 +16,12 @@ from pathlib import Path
 import msgspec
 
 from gravscope.base.errors import GravscopeError, NoSuchJobError, StoreError
+from gravscope.base.names import normal
 from gravscope.base.stamp import STAMP
 from gravscope.linux import files
 from gravscope.records import clock
 from gravscope.records.folder import JobsFolder, hint_about
-from gravscope.records.ids import is_id, name_of, normal, sort_key
+from gravscope.records.ids import is_id, name_of, sort_key
 from gravscope.records.legacy import convert, is_legacy
 from gravscope.records.model import JobRecord
 from gravscope.records.parts import Cancel, CancelRequest

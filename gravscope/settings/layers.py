@@ -14,7 +14,7 @@ from pathlib import Path
 
 from gravscope.base.errors import UsageError
 from gravscope.base.immutable import Immutable
-from gravscope.records.ids import is_fit, normal
+from gravscope.base.names import is_fit, normal
 from gravscope.settings.known import SETTINGS, VARIABLES, Kind, Value, nearest, variable_of
 from gravscope.settings.tomlfile import dotted, location
 

@@ -17,7 +17,7 @@ from gravscope.actions.launch.spec import Typed, default_name, make_spec
 from gravscope.actions.look.status import Standing
 from gravscope.base.errors import StoreError, UsageError
 from gravscope.base.redact import HIDDEN, redact_command, redact_environment, redact_text, redact_word
-from gravscope.cli import complain, note
+from gravscope.cli.messages import note
 from gravscope.cli.show import in_words
 from gravscope.cli.status import as_json, table
 from gravscope.records.model import JobRecord
@@ -199,7 +199,7 @@ def shown_of(record: JobRecord, capsys: pytest.CaptureFixture[str]) -> str:
     texts = [in_words(found), json.dumps(as_json(found)), table([found], 200), str(record.id)]
     quoting = " ".join(record.cmd)
     if record.shell:
-        complain(f"command not found: {quoting}")
+        note(f"command not found: {quoting}")
         note(f"{record.id}: never-started: {quoting}")
         texts.append(json.dumps(as_json(StoreError(quoting))))
     captured = capsys.readouterr()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gravscope.cli.run import place_in_words
+from gravscope.cli.afterwards import place_in_words
 from tests.support import Gravscope
 
 NO_SCOPE = {"fallback_reason": "no user manager", "unit": None, "foreground": False}

@@ -10,9 +10,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gravscope.base.errors import UsageError
-from gravscope.cli import one_line
-from gravscope.records.ids import check_name, fit_name, is_id, name_of, sort_key
-from gravscope.records.model import _UNIT
+from gravscope.base.names import check_name, fit_name
+from gravscope.cli.messages import one_line
+from gravscope.records.fields import _UNIT
+from gravscope.records.ids import is_id, name_of, sort_key
 from gravscope.systemd.commands import unit_name
 
 ALLOWED = [

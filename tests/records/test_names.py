@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from gravscope.actions.launch.launch import open_log
 from gravscope.base.errors import UsageError
-from gravscope.cli import one_line
-from gravscope.records.ids import check_name
+from gravscope.base.names import check_name
+from gravscope.cli.messages import one_line
 from gravscope.records.store import Store
 from gravscope.systemd.commands import unit_name
 from tests.fake_clock import FakeClock

@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gravscope.base.errors import GravscopeError, NoSuchJobError, StoreError, UsageError
+from gravscope.base.names import check_name
 from gravscope.records.folder import make_private_folder
-from gravscope.records.ids import check_name, name_of, sort_key
+from gravscope.records.ids import name_of, sort_key
 from gravscope.records.model import JobRecord
 from gravscope.records.parts import Cancel, CancelRequest, CancelStep
 from gravscope.records.store import Store, read_each, read_record

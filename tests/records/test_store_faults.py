@@ -18,7 +18,7 @@ import pytest
 from gravscope.actions.launch import exposed_folders
 from gravscope.actions.look.status import RECENT, Standing, status
 from gravscope.base.errors import StoreError
-from gravscope.cli import complain
+from gravscope.cli.messages import note
 from gravscope.linux import files
 from gravscope.records.folder import make_private_folder
 from gravscope.records.store import Store
@@ -184,7 +184,7 @@ def test_without_permission(monkeypatch: pytest.MonkeyPatch) -> None:
             os.chown(folder, STRANGER, STRANGER)
         with as_somebody():
             tool = Inside(folder, monkeypatch)
-            complain("")  # imports now what that user could not import later
+            note("")  # imports now what that user could not import later
             monkeypatch.chdir(folder)  # so that the settings of a checkout that root owns are not read
             put(tool, GOOD, record(GOOD))
             put(tool, BAD, record(BAD)).chmod(0)

@@ -20,10 +20,11 @@ from gravscope.actions.look.ended import locked
 from gravscope.actions.look.owner import is_foreign
 from gravscope.actions.look.settle import settled
 from gravscope.base.errors import GravscopeError, NoSuchJobError, StoreError, UsageError
+from gravscope.base.names import normal
 from gravscope.base.printable import printable
 from gravscope.records import clock
 from gravscope.records.fields import LEGACY_SCHEMA
-from gravscope.records.ids import name_of, normal, sort_key
+from gravscope.records.ids import name_of, sort_key
 from gravscope.records.model import JobRecord
 from gravscope.records.store import Store
 from gravscope.settings.project import Project

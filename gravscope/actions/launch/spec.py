@@ -9,9 +9,9 @@ from pathlib import Path
 from gravscope.actions.look.owner import refuse_variables
 from gravscope.base.errors import UsageError
 from gravscope.base.immutable import Immutable
+from gravscope.base.names import check_name, fit_name
 from gravscope.base.quantity import INFINITY, parse_duration
 from gravscope.base.redact_hint import may_hold_secret
-from gravscope.records.ids import check_name, fit_name
 from gravscope.records.spec import JobSpec, Limits, Notify
 from gravscope.settings.known import check_memory, parse_timeout
 from gravscope.settings.layers import Found, resolve, variables

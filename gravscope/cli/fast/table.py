@@ -143,8 +143,4 @@ COMMANDS: dict[str, Any] = {'run': {'calls': 'gravscope.cli.run:run',
  'make-include': {'calls': 'gravscope.cli.make_include:make_include',
                   'interspersed': True,
                   'arguments': {},
-                  'options': {'--json': ('json', True)}},
- 'help': {'calls': 'gravscope.cli.help_:help_',
-          'interspersed': True,
-          'arguments': {'words': 'many'},
-          'options': {'--json': ('json', True)}}}
+                  'options': {'--json': ('json', True)}}}

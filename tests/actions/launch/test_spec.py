@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gravscope.actions.launch.spec import LONGEST_WORD, Typed, TypedLimits, default_name, make_limits, make_spec
 from gravscope.base.errors import UsageError
-from gravscope.records.ids import check_name
+from gravscope.base.names import check_name
 from gravscope.records.spec import JobSpec, Limits
 from gravscope.settings.known import LEAST_MEMORY
 

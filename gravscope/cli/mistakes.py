@@ -11,6 +11,7 @@ import shlex
 import shutil
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from gravscope.base import words
@@ -20,6 +21,8 @@ from gravscope.cli.root import app
 PROGRAM = "gravscope"
 # characters of a line to type; a longer one is told in part
 LONGEST, LONGEST_NAME = 240, 60
+# how alike a program's name has to be to one that is not there: of thousands, some are always a little like it
+SURE = 0.82
 NO_ARGUMENTS = "NoArgsIsHelpError"
 
 # what only a shell understands: operators, expansions, and words that are no programs
@@ -338,13 +341,26 @@ def about_command(arguments: list[str], complaint: str) -> str | None:
 
 
 def _by_its_path(name: str) -> list[str] | None:
-    """How to start a script that lies here: the PATH, by which commands are found, does not have this folder."""
-    if "/" in name or not os.path.isfile(name):  # noqa: PTH113 (Path.is_file raises for a name that is too long)
+    """How to start a script that lies here, for the PATH, by which commands are found, does not have this folder; or
+    the program that is meant by what is nearly its name."""
+    if "/" in name:
         return None
+    if not os.path.isfile(name):  # noqa: PTH113 (Path.is_file raises for a name that is too long)
+        meant = words.nearest(name, _programs(), SURE)
+        return [meant] if meant else None
     if os.access(name, os.X_OK):
         return [f"./{name}"]
     interpreter = _INTERPRETERS.get(os.path.splitext(name)[1])  # noqa: PTH122 (likewise)
     return [interpreter, name] if interpreter else None
+
+
+def _programs() -> set[str]:
+    """The names of all programs on the PATH."""
+    found: set[str] = set()
+    for folder in filter(None, os.environ.get("PATH", os.defpath).split(":")):
+        with suppress(OSError):
+            found.update(os.listdir(folder))  # noqa: PTH208 (thousands of names)
+    return found
 
 
 def _split(rest: list[str]) -> tuple[list[str], list[str]]:

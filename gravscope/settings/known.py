@@ -57,11 +57,13 @@ def check_memory(size: Size | None, label: str) -> None:
     """Raises UsageError for a memory limit that is too small for any program."""
     if isinstance(size, int) and size < LEAST_MEMORY:
         # a number alone, or what was to be its unit has become a word of its own: --mem-max 6 G
-        meant = f"{size}G" if 0 < size < 1024 else None
-        hint = f"did you mean {meant}?" if meant else f"give at least {LEAST_MEMORY >> 20}M"
-        raise UsageError(
-            f"{label}: {size} bytes is too little for any program", hint, (str(size), meant) if meant else None
-        )
+        least = f"{LEAST_MEMORY >> 20}M"
+        hint, instead = f"give at least {least}", None
+        if 0 < size < LEAST_MEMORY >> 20:
+            hint, instead = f"did you mean {size}G?", (str(size), f"{size}G")
+        elif 0 < size < 1024:
+            hint = f"did you mean {size}M or {size}G?"
+        raise UsageError(f"{label}: {size} bytes is too little for any program", hint, instead)
 
 
 def parse_timeout(text: str, label: str) -> float | None:

@@ -14,15 +14,19 @@ import pytest
 from tests.support import REPOSITORY, path_without_systemd
 
 PACKAGE = REPOSITORY / "gravscope"
-# A room imports only what stands above it. Rooms in one row do not know each other.
-ROWS = [
-    ["immutable"], ["errors"], ["words"], ["ids"], ["stamp"], ["plainjson"], ["spawn"], ["progress"], ["quantity"],
-    ["settings"], ["spec"], ["model"], ["proc"], ["cgroup"], ["files"], ["outcome"], ["tomlfile"], ["layers"],
-    ["project"], ["older"], ["clock"], ["jobs_folder"], ["store"], ["commands"], ["host"], ["launchers"], ["bus"],
-    ["supervisor", "actions"], ["guard"], ["api"], ["cli"], ["__main__"],
+# A room imports only rooms that stand before it in this list.
+ROOMS = [
+    "base", "linux", "settings", "records", "systemd", "notify", "launchers", "supervisor", "actions", "guard", "api",
+    "cli", "__main__",
 ]  # fmt: skip
-RANK = {room: rank for rank, row in enumerate(ROWS) for room in row}
-SMALL = {"proc", "cgroup", "files", "outcome", "plainjson", "stamp", "supervisor"}
+# And inside `actions`, a folder imports only folders that stand before it.
+ACTIONS = ["look", "units", "doctor", "launch", "control", "keep", "guard"]
+RANK = {room: rank for rank, room in enumerate(ROOMS)}
+# What the supervisor may load of the other rooms: it has it in memory for as long as a job runs.
+SMALL = {
+    "base", "base.plainjson", "base.stamp", "linux", "linux.cgroup", "linux.files", "linux.proc", "records",
+    "records.outcome", "supervisor",
+}  # fmt: skip
 C_ONLY = {
     "os", "time", "errno", "fcntl", "gc", "marshal", "select", "_signal", "_ctypes", "_json", "_socket", "sys",
     "__future__",
@@ -66,10 +70,37 @@ def room_of(module: str) -> str:
     return module.partition(".")[0]
 
 
+def modules_reached(module: str) -> set[str]:
+    """The modules of the package that a module names in its imports; the package's own __init__ is none."""
+    names = (name.removeprefix("gravscope.") for name in imports(module) if name.startswith("gravscope."))
+    return {found for name in names if (found := longest_module(name))}
+
+
+def longest_module(name: str) -> str:
+    """The module in which a dotted name stands: "records.store.Store" stands in "records.store"."""
+    while name and not (PACKAGE.joinpath(*name.split(".")).is_dir() or path_of(name).exists()):
+        name = name.rpartition(".")[0]
+    return name
+
+
 def rooms_reached(module: str) -> set[str]:
-    """The rooms of the package that a module reaches; the package's own __init__ is none."""
-    own = [name.split(".")[1] for name in imports(module) if name.startswith("gravscope.")]
-    return {name for name in own if (PACKAGE / name).is_dir() or (PACKAGE / f"{name}.py").exists()}
+    """The rooms of the package that a module reaches."""
+    return {room_of(name) for name in modules_reached(module)}
+
+
+def circles(arrows: dict[str, set[str]]) -> set[str]:
+    """The nodes from which a way along the arrows leads back to themselves."""
+
+    def reached(start: str) -> set[str]:
+        found: set[str] = set()
+        ahead = [start]
+        while ahead:
+            new = arrows.get(ahead.pop(), set()) - found
+            found |= new
+            ahead += new
+        return found
+
+    return {node for node in arrows if node in reached(node)}
 
 
 def outside(module: str) -> set[str]:
@@ -87,48 +118,92 @@ MODULES = [module for module in modules() if module != ROOT_ITSELF]
 
 def test_the_walk_sees_the_house() -> None:
     """It finds the modules that there are, and knows imports when it sees them: a blind walk would pass everything."""
-    assert {"errors", "supervisor.main", "supervisor", "actions.run", "cli.app", "guard", "__main__"} <= set(MODULES)
-    assert {"files", "errors", "model", "older", "words"} <= rooms_reached("store")
-    assert {"cgroup", "supervisor"} <= rooms_reached("supervisor.spawn")
-    assert "settle" not in rooms_reached("actions.run")
-    assert {"msgspec", "heapq", "os"} <= outside("store")
+    there = {"base.errors", "supervisor.main", "supervisor", "actions.launch.run", "cli.app", "guard", "__main__"}
+    assert there <= set(MODULES)
+    assert {"linux.files", "base.errors", "base.words", "records.model", "records.legacy"} <= modules_reached(
+        "records.store"
+    )
+    assert {"linux.cgroup", "supervisor.syscalls"} <= modules_reached("supervisor.command")
+    assert "actions.look.settle" not in modules_reached("actions.launch.run")
+    assert {"msgspec", "heapq", "os"} <= outside("records.store")
     assert "print" in names_called("cli")
     assert "sys.exit" in names_called("guard")
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"a"}}) == {"b", "c"}
 
 
-def test_every_module_has_its_place() -> None:
-    """A new module gets a row in the list above, and in the design, before it is let in."""
-    assert {room_of(module) for module in MODULES} <= RANK.keys()
+def test_every_module_has_its_room() -> None:
+    """A module stands in a room, and a room in the list above: the landing has nothing but the package's front."""
+    assert {room_of(module) for module in MODULES} == RANK.keys()
+    folders = {module.split(".")[1] for module in MODULES if module.startswith("actions.")}
+    assert folders == set(ACTIONS)
+
+
+def test_every_room_has_a_sign() -> None:
+    """Its __init__.py says what lives there, and loads nothing: whoever needs one module loads that one."""
+    for room in [*(PACKAGE / room for room in ROOMS), *(PACKAGE / "actions" / folder for folder in ACTIONS)]:
+        if room.is_dir() and room.name not in ("cli", "launchers"):
+            sign = ast.parse((room / "__init__.py").read_text(encoding="utf-8"))
+            assert ast.get_docstring(sign), room
+            assert len(sign.body) == 1, room
+
+
+def test_a_house_that_one_can_keep_in_mind() -> None:
+    """Few entries on the landing and among the actions, and no file or function that has to be scrolled for long."""
+    assert len([path for path in PACKAGE.iterdir() if path.name != "__pycache__"]) <= 16
+    assert len([path for path in (PACKAGE / "actions").iterdir() if path.name != "__pycache__"]) <= 10
+    for module in MODULES:
+        assert path_of(module).read_text(encoding="utf-8").count("\n") <= 400, module
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_no_function_is_long(module: str) -> None:
+    """At most 60 lines, its docstring and its decorators' options included."""
+    for node in ast.walk(tree_of(module)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            assert (node.end_lineno or node.lineno) - node.lineno < 60, node.name
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_a_module_imports_only_what_stands_above_it(module: str) -> None:
-    """Late imports included: none reaches down, and none reaches its neighbour."""
+    """Late imports included: none reaches down."""
     room = room_of(module)
     wrong = {other for other in rooms_reached(module) if other != room and RANK[other] >= RANK[room]}
     assert not wrong
 
 
+@pytest.mark.parametrize("module", [module for module in MODULES if module.startswith("actions.")])
+def test_a_folder_of_actions_imports_only_what_stands_above_it(module: str) -> None:
+    """What looks changes nothing, so it needs nothing of what does."""
+    at = ACTIONS.index(module.split(".")[1])
+    reached = {name.split(".")[1] for name in modules_reached(module) if name.startswith("actions.")}
+    assert not {folder for folder in reached if ACTIONS.index(folder) > at}
+
+
+def test_no_imports_go_round() -> None:
+    """Neither at the top of modules nor within functions: a circle is two modules that are one."""
+    assert circles({module: modules_reached(module) - {module} for module in MODULES}) == set()
+
+
 def test_the_package_itself_imports_nothing() -> None:
     """The supervisor and the guard pass through it: what it names for type checkers is not what it loads."""
-    for_type_checkers = {"guard", "api", "errors", "model", "spec"}
-    assert {name.split(".")[1] for name in imports(ROOT_ITSELF) if name.startswith("gravscope.")} <= for_type_checkers
+    for_type_checkers = {"guard", "api", "base.errors", "records.model", "records.spec"}
+    assert modules_reached(ROOT_ITSELF) <= for_type_checkers
     assert outside(ROOT_ITSELF) == {"importlib"}
     assert loaded_by("import gravscope") == {"gravscope"}
 
 
-@pytest.mark.parametrize("module", [module for module in MODULES if room_of(module) in SMALL])
+@pytest.mark.parametrize("module", [module for module in MODULES if module in SMALL or room_of(module) == "supervisor"])
 def test_what_the_supervisor_uses_is_small(module: str) -> None:
     """Only C modules, os, and each other: whatever it imports stays in memory as long as a job runs."""
     assert outside(module) <= C_ONLY
-    assert rooms_reached(module) <= SMALL
+    assert {name for name in modules_reached(module) if room_of(name) != "supervisor"} <= SMALL
 
 
 def test_the_outcome_imports_nothing_at_all() -> None:
     """Evidence in, outcome out: a pure function has nothing to reach for."""
-    assert outside("outcome") == {"__future__"}
-    assert rooms_reached("outcome") == set()
-    assert not {"open", "print"} & names_called("outcome")
+    assert outside("records.outcome") == {"__future__"}
+    assert modules_reached("records.outcome") == set()
+    assert not {"open", "print"} & names_called("records.outcome")
 
 
 def test_supervisor_and_actions_never_meet() -> None:
@@ -227,7 +302,7 @@ def test_a_launch_loads_just_these(tmp_path: Path, options: tuple[str, ...]) -> 
     """A launch is as quick as what it loads; a new module on this path is a decision, and stands in the list."""
     found = loaded_by_run(tmp_path, "--launcher", "session", *options, "--", "true")
     # and what is printed to be typed, where a note says so
-    extra = {"actions.env_file", "actions.hide", "cli.called"} if "-e" in options else set()
+    extra = {"settings.env_file", "base.redact", "cli.called"} if "-e" in options else set()
     assert of_the_package(found) == RUN | extra
     standard = RUN_STANDARD | ({"functools"} if extra else set())
     assert {name for name in found if not name.startswith("gravscope")} == loaded_by(f"import {', '.join(standard)}")
@@ -235,7 +310,7 @@ def test_a_launch_loads_just_these(tmp_path: Path, options: tuple[str, ...]) -> 
 
 def test_a_launch_names_only_these() -> None:
     """And none of these modules imports anything else at its top: what is imported later is for rare cases."""
-    for module in RUN - {"cli.table"}:
+    for module in RUN - {"cli.fast.table"}:
         top = {
             *(alias.name for node in tree_of(module).body if isinstance(node, ast.Import) for alias in node.names),
             *(str(node.module) for node in tree_of(module).body if isinstance(node, ast.ImportFrom)),

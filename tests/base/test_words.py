@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gravscope.base.words import COMMANDS, NEEDLESS, OPTIONS, PROPERTIES, VALUES, command_for, near, option_for, spelled
 from gravscope.cli.app import app
 from gravscope.cli.command_tree import Command, read
-from gravscope.base.words import COMMANDS, NEEDLESS, OPTIONS, PROPERTIES, VALUES, command_for, near, option_for, spelled
 
 ROOT = read(app)
 PATHS = {" ".join(command.words): command for command in ROOT.walk()}

@@ -26,7 +26,7 @@ JAPANESE = [READMES[1], *sorted((REPOSITORY / "docs").glob("*.ja.md"))]
 # the pages that there are in both languages, English first
 TWINS = [(path.with_name(path.name.replace(".ja.md", ".md")), path) for path in JAPANESE]
 BOTH = [path for twins in TWINS for path in twins]
-DOCS = [*READMES, *sorted((REPOSITORY / "docs").glob("*.md"))]
+DOCS = [*READMES, REPOSITORY / "CONTRIBUTING.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 RECORD = REPOSITORY / "docs" / "record.md"
 MAKE = REPOSITORY / "docs" / "make.md"
 SCHEMA = REPOSITORY / "docs" / "record.schema.json"

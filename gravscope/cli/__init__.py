@@ -15,6 +15,7 @@ from gravscope.cli.messages import note, one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from types import ModuleType
     from typing import NoReturn
 
 # seconds
@@ -90,9 +91,9 @@ def _call_by_typer(arguments: list[str]) -> object:
     import typer  # noqa: PLC0415 (40 ms)
     from typer.exceptions import TyperException  # noqa: PLC0415
 
-    from gravscope.cli import mistakes  # noqa: PLC0415
     from gravscope.cli.app import app  # noqa: PLC0415
 
+    mistakes = _mistakes()
     if (wrong := mistakes.one_dash(arguments)) is not None:
         note(wrong)
         return 2
@@ -110,17 +111,20 @@ def _call_by_typer(arguments: list[str]) -> object:
 
 def _with_line(error: GravscopeError, arguments: list[str]) -> str:
     """What went wrong, and the whole line that would have done it, if that can be told."""
+    line = None
     if error.instead is not None:
-        from gravscope.cli.mistakes import about_value  # noqa: PLC0415 (40 ms)
+        line = _mistakes().about_value(arguments, error.message, *error.instead)
+    elif arguments[:1] == ["run"] and (COMMAND_NOT_FOUND in error.message or NO_SUCH_FILE in error.message):
+        line = _mistakes().about_command(arguments, error.message)
+    return str(error) if line is None else f"{error.message}; {line}"
 
-        if (line := about_value(arguments, error.message, *error.instead)) is not None:
-            return f"{error.message}; {line}"
-    if arguments[:1] == ["run"] and (COMMAND_NOT_FOUND in error.message or NO_SUCH_FILE in error.message):
-        from gravscope.cli.mistakes import about_command  # noqa: PLC0415 (40 ms)
 
-        if (line := about_command(arguments, error.message)) is not None:
-            return f"{error.message}; {line}"
-    return str(error)
+def _mistakes() -> ModuleType:
+    """What tells of mistakes. It reads the application, to which `gravscope.cli.app` has to have added the commands."""
+    from gravscope.cli import app, mistakes  # noqa: PLC0415 (40 ms)
+
+    del app
+    return mistakes
 
 
 def _complete(arguments: list[str]) -> int:

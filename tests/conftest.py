@@ -30,7 +30,7 @@ pytest_plugins = ["tests.private_manager.fixture", "tests.others", "tests.fake_c
 def pytest_configure(config: pytest.Config) -> None:
     """Makes the markers known; a summary of our own takes the place of a line for every skip."""
     config.addinivalue_line("markers", "needs(*things): what the test needs besides Python (tests/needs.py)")
-    config.addinivalue_line("markers", "slow: takes more than some seconds; make test-quick leaves it out")
+    config.addinivalue_line("markers", "slow: takes a second or more on a quiet machine; make test-quick leaves it out")
     for name, what in needs.markers().items():
         config.addinivalue_line("markers", f"{name}: added to each test that needs {what}")
     config.pluginmanager.register(Summary(str(config.option.markexpr)))

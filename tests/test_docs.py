@@ -142,6 +142,7 @@ def test_recipes_quote_the_guard(name: str) -> None:
 # commands and options
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", DOCS, ids=lambda path: path.name)
 def test_commands_in_the_docs_exist(path: Path) -> None:
     """Every gravscope command line in the documents names a subcommand and options that the program has."""

@@ -60,6 +60,7 @@ def test_left_out_once_a_reason(tmp_path: Path) -> None:
     assert "SKIPPED" not in text
 
 
+@pytest.mark.slow
 def test_strict(tmp_path: Path) -> None:
     """Under GRAVSCOPE_STRICT=1 what is left out has failed."""
     done = played(tmp_path, GRAVSCOPE_STRICT="1")
@@ -67,6 +68,7 @@ def test_strict(tmp_path: Path) -> None:
     assert "skipped under GRAVSCOPE_STRICT=1" in done.stdout
 
 
+@pytest.mark.slow
 def test_chosen_by_marker(tmp_path: Path) -> None:
     """-m chooses by every need, also by that of a fixture."""
     assert "2 deselected" in played(tmp_path, "-m", "not needs_mandoc").stdout.splitlines()[-1]

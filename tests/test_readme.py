@@ -200,6 +200,8 @@ def test_outputs_are_put_where_they_belong() -> None:
 # the other blocks
 
 
+@pytest.mark.slow
+@pytest.mark.needs("jq")
 def test_the_consoles_lines(reader: Reader, project: Path, tmp_path: Path) -> None:
     """Each line runs, in a project with one job, and what is another program's is called as that wants it."""
     called = tmp_path / "called"

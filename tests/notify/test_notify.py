@@ -42,6 +42,7 @@ def stripped(record: dict[str, Any]) -> dict[str, Any]:
     return {name: record[name] for name in ("state", "reason", "exit_code", "signal")}
 
 
+@pytest.mark.slow
 def test_one_post_per_job_long_after_the_command_line_is_gone(gravscope: Gravscope, webhook: Receiver) -> None:
     """Success, failure and cancel are each sent once, with name, state, time, host and reason, after the CLI's end."""
     go = gravscope.folder / "go"
@@ -91,6 +92,7 @@ def test_what_never_started_is_told_too(gravscope: Gravscope, webhook: Receiver)
     assert webhook.texts()[0].endswith(": command not found: no-such-command")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "error"),
     [

@@ -104,6 +104,7 @@ def odd_ones(value: object) -> Iterator[object]:
         yield from (-1, 256, 2**64, 10**400, 1e308)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("state", ["running", "failed"])
 def test_every_field_in_turn(inside: Inside, state: str) -> None:
     """Each number and time of a complete record, also in nested objects, is replaced by an impossible or rare one."""
@@ -124,6 +125,7 @@ def test_wrong_values_anywhere(inside: Inside, state: str, wrong: dict[str, Any]
     survives(inside, {**record(BAD, state=state), **wrong})
 
 
+@pytest.mark.slow
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     st.dictionaries(st.sampled_from(["pid", "pgid", "name", "started", "log_file", "workdir", "env", "unit"]), VALUES)

@@ -74,6 +74,7 @@ def test_values_that_are_no_text_are_kept_byte_for_byte(tmp_path: Path) -> None:
         make_spec(typed)
 
 
+@pytest.mark.slow
 @given(
     st.dictionaries(st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,9}", fullmatch=True), st.binary(max_size=99), max_size=9)
 )

@@ -37,6 +37,7 @@ def flat(table: dict[str, object]) -> dict[str, object]:
     return {**values, **{f"env.{name}": value for name, value in env.items()}}
 
 
+@pytest.mark.slow
 @given(tables(), tables(), tables(), VALUES)
 def test_the_order_of_strength(
     users: dict[str, object], shared: dict[str, object], own: dict[str, object], given_by_variables: dict[str, str]

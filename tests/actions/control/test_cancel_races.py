@@ -130,6 +130,7 @@ def is_closed(reader: int) -> bool:
         return False
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("supervised", [True, False], ids=["supervised", "unsupervised"])
 def test_fork_bomb(gravscope: Gravscope, supervised: bool) -> None:
     """Chains of processes that fork and end faster than one can look are ended to the last process. Without a

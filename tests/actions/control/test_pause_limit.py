@@ -21,6 +21,7 @@ def tool(request: pytest.FixtureRequest) -> Gravscope:
     return found
 
 
+@pytest.mark.slow
 def test_pause_and_resume(tool: Gravscope) -> None:
     """A paused job writes nothing and is shown as paused; after resume it continues."""
     job = tool.start("-n", "count", "--", "bash", "-c", COUNT)

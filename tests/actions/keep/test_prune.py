@@ -84,6 +84,7 @@ def test_the_newest_of_each_name_are_kept(gravscope: Gravscope) -> None:
     assert gravscope.record(live)["state"] == "running"
 
 
+@pytest.mark.slow
 def test_nothing_goes_without_being_asked_for(gravscope: Gravscope) -> None:
     """Without a choice, with one that means nothing, or for a name that no job has: one line, and all is there."""
     job = plant(gravscope, "a", 1000)

@@ -61,6 +61,7 @@ def decoded(variables: Mapping[str, bytes]) -> dict[str, str]:
     return {name: os.fsdecode(value) for name, value in variables.items()}
 
 
+@pytest.mark.slow
 @given(st.lists(WORD, max_size=120), VARIABLES, st.dictionaries(ODD_NAME, WORD, max_size=8))
 @example(NASTY, {f"G_{number}": word for number, word in enumerate(NASTY)}, {"G_1": b"\xff=\n", "BASH_FUNC_f%%": b"()"})
 @REAL

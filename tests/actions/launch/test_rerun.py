@@ -9,6 +9,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from gravscope.actions.launch.rerun import spec_of_rerun
 from gravscope.actions.launch.run import run
 from gravscope.actions.launch.spec import Typed
@@ -124,6 +126,7 @@ def test_one_that_never_started(gravscope: Gravscope) -> None:
     assert gravscope.record(first["id"])["rerun_as"] == [second["id"], third["id"]]
 
 
+@pytest.mark.slow
 def test_what_show_says_after_an_oom_kill(gravscope: Gravscope) -> None:
     """The line to type runs it with twice the limit, with which it ends well."""
     done = gravscope(
@@ -135,6 +138,7 @@ def test_what_show_says_after_an_oom_kill(gravscope: Gravscope) -> None:
     assert gravscope(*typed[1:5], "--wait").returncode == 0
 
 
+@pytest.mark.slow
 def test_what_follows_is_as_with_run(gravscope: Gravscope) -> None:
     """--dry-run starts nothing, --wait and --fg end with the job's status, --json prints a record, --unique refuses."""
     job = ended(gravscope, "-n", "a", "-e", "API_TOKEN=hush", "--", "sh", "-c", "echo out; exit 3")

@@ -70,6 +70,7 @@ def holder(gravscope: Gravscope) -> Iterator[subprocess.Popen[str]]:
     process.communicate()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", range(ROUNDS))
 def test_ten_at_once(gravscope: Gravscope, number: int) -> None:
     """Of ten that ask at the same moment exactly one runs, the others are refused with 4, and no lock is left."""

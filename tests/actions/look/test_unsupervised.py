@@ -60,6 +60,7 @@ def goes_on(tool: Gravscope) -> None:
     assert [path.name for path in tool.jobs_dir.iterdir()] == [f"{job}.json"]
 
 
+@pytest.mark.slow
 def test_it_goes_on(gravscope: Gravscope) -> None:
     """In a session: it is running, logs, refuses commands that need a supervisor, and is lost at its end, never 0."""
     goes_on(gravscope)

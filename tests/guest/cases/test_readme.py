@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-import shlex
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from tests.readme import PROPERTY, masked, play
-from tests.support import REPOSITORY
+from tests.support import REPOSITORY, installed
 
 
 def test_the_tour(tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
@@ -17,8 +15,7 @@ def test_the_tour(tmp_path: Path, record_property: Callable[[str, object], None]
     tools, beside = tmp_path / "tools", tmp_path / "beside"
     tools.mkdir()
     beside.mkdir()
-    (tools / "gravscope").write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m gravscope "$@"\n')
-    (tools / "gravscope").chmod(0o755)
+    installed(tools)
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("GRAVSCOPE", "MAKE"))}
     environ |= {"PATH": f"{tools}:{environ['PATH']}", "PYTHONPATH": str(REPOSITORY)}
     blocks, outputs = play(environ, beside)

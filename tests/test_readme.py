@@ -77,16 +77,21 @@ def reader(gravscope: Gravscope) -> Iterator[Reader]:
     reader = Reader(
         tools, home, {**given, "PATH": f"{tools}:{given['PATH']}", "HOME": str(home), "TMPDIR": str(folders)}
     )
-    reader.program("gravscope", _gravscope())
+    _install(reader.tools)
     yield reader
     for jobs_dir in [*folders.glob("*/tmp/jobs"), home / "project/tmp/jobs"]:
         gravscope.jobs_dir = jobs_dir
         gravscope.clean_up()
 
 
-def _gravscope() -> str:
-    """A script that is `gravscope`, whatever the environment."""
-    return f'PYTHONPATH={shlex.quote(str(REPOSITORY))} exec "{sys.executable}" -m gravscope "$@"'
+def _install(folder: Path) -> None:
+    """Puts `gravscope` into a folder, whatever the environment."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tool = folder / "gravscope"
+    tool.write_text(
+        f"#!{sys.executable}\nimport sys\nsys.path[:0] = {path!r}\nfrom gravscope.cli import main\n\nmain()\n"
+    )
+    tool.chmod(0o755)
 
 
 @pytest.fixture
@@ -96,7 +101,7 @@ def project(reader: Reader) -> Path:
     (folder / "scripts").mkdir(parents=True)
     (folder / "gravscope.toml").touch()
     (folder / "fit.py").write_text("print('done')\n")
-    reader.program("gravscope", _gravscope(), folder / ".venv/bin")
+    _install(folder / ".venv/bin")
     reader.program("python", f'exec "{sys.executable}" "$@"', folder / ".venv/bin")
     return folder
 

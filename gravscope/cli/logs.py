@@ -19,6 +19,9 @@ from gravscope.records.progress import TAIL, find
 from gravscope.records.store import Store
 from gravscope.systemd import commands, host
 
+# seconds in which most jobs write something: before that, an empty log is nothing to tell whoever follows it
+SILENT = 2.0
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # for the annotations, which stay text until Typer wants them (`gravscope.cli.app`)
     from typing import Annotated
@@ -69,8 +72,9 @@ def _tell_empty(record: JobRecord) -> None:
 def _follow(store: Store, job_id: str, lines: int | None) -> None:
     """Whoever sits at a terminal is told how the job ended, or that Ctrl-C has not ended it, and why nothing comes."""
     try:
-        if sys.stderr.isatty() and not any(read_log(read_for_display(store, job_id))):
-            _tell_empty(read_for_display(store, job_id))
+        record = read_for_display(store, job_id)
+        if sys.stderr.isatty() and (age(record) or 0.0) > SILENT and not any(read_log(record)):
+            _tell_empty(record)
         show_growing(store, job_id, lines)
     except KeyboardInterrupt:
         if sys.stderr.isatty() and read_for_display(store, job_id).live:

@@ -112,7 +112,7 @@ def _holds(record: JobRecord) -> list[str]:
         parts = [_amount(title, int(held[name] or 0)) for name, title in names if isinstance(held.get(name), int)]
         lines.append(f"the kernel holds {', '.join(parts)}")
     elif record.enforcement == "watch":
-        lines.append("the kernel holds no memory limit: gravscope watches the job, and kills it above --mem-max")
+        lines.append("the kernel holds no memory limit: gravscope's watch kills the job above --mem-max")
     else:
         lines.append("nobody holds a memory limit")
     return [*lines, *record.warnings]

@@ -275,6 +275,7 @@ def test_what_is_drawn_has_room() -> None:
     assert [len(fitted(body, notes, height)) for height in range(5)] == [1, 1, 1, 2, 3]
 
 
+@pytest.mark.needs("tmux")
 def test_watching_leaves_what_stood_above(gravscope: Gravscope) -> None:
     """The table is drawn below the command, again and again, also when the window changes or is too small for it; what
     was on the screen before stays, and so does the last table."""

@@ -188,6 +188,7 @@ def test_without_a_terminal(project: Project) -> None:
             assert tried.returncode == 0, (line, tried.stderr)
 
 
+@pytest.mark.needs("tmux")
 def test_at_a_terminal(project: Project, screen: Screen) -> None:
     """One bar, drawn in its place, then the rest below it."""
     screen.command("clear; make demo")
@@ -204,6 +205,7 @@ def test_at_a_terminal(project: Project, screen: Screen) -> None:
     assert shown.count(".venv/bin/gravscope ") >= 3
 
 
+@pytest.mark.needs("tmux")
 def test_ctrl_c_leaves_the_job_running(project: Project, screen: Screen) -> None:
     """And says how to go on, in lines that work."""
     screen.command("clear; make demo")

@@ -297,8 +297,8 @@ def impatient(tmp_path: Path) -> dict[str, str]:
     subprocess.run(["cp", "-r", str(REPOSITORY / "gravscope"), str(site)], check=True)
     module = site / "gravscope" / "supervisor" / "finish.py"
     text = module.read_text()
-    assert text.count("PATIENCE, AGAIN = 7 * 86400.0, 1.0") == 1
-    module.write_text(text.replace("PATIENCE, AGAIN = 7 * 86400.0, 1.0", "PATIENCE, AGAIN = 0.0, 0.01"))
+    assert text.count("PATIENCE, INTERVAL = 7 * 86400.0, 1.0") == 1
+    module.write_text(text.replace("PATIENCE, INTERVAL = 7 * 86400.0, 1.0", "PATIENCE, INTERVAL = 0.0, 0.01"))
     return {"PYTHONPATH": str(site)}
 
 

@@ -88,9 +88,8 @@ def _install(folder: Path) -> None:
     """Puts `gravscope` into a folder, whatever the environment."""
     folder.mkdir(parents=True, exist_ok=True)
     tool = folder / "gravscope"
-    tool.write_text(
-        f"#!{sys.executable}\nimport sys\nsys.path[:0] = {path!r}\nfrom gravscope.cli import main\n\nmain()\n"
-    )
+    lines = ("import sys", f"sys.path.insert(0, {str(REPOSITORY)!r})", "from gravscope.cli import main", "main()", "")
+    tool.write_text(f"#!{sys.executable}\n" + "\n".join(lines))
     tool.chmod(0o755)
 
 

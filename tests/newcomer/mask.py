@@ -18,7 +18,7 @@ _FIGURES = (
     (rf"\bpeak memory {SIZE}", "peak memory NM"),
     (rf"\bCPU {DURATION}", "CPU N.Ns"),
     (rf"\buses {SIZE} of memory", "uses NM of memory"),
-    (rf"\b(its peak of|\(peak) {SIZE}", r"\1 NNM"),
+    (rf"(\bits peak of|\(peak) {SIZE}", r"\1 NNM"),
     (r"\basked for by \S+ \(pid", "asked for by you (pid"),
     (rf"\b{DURATION} left\b", "N.Ns left"),
     (rf"^ *{SIZE}(?=  \S+_{DAY})", " N.NK"),

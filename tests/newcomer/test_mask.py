@@ -23,6 +23,7 @@ SAME = [
     ("runs for 12s, uses 83M of memory", "runs for 0.1s, uses 1.2G of memory"),
     ("peak memory 79M (sampled), CPU 0.0s", "peak memory 108M (sampled), CPU 12s"),
     ("its peak of 77M was more than its limit of 64M", "its peak of 101M was more than its limit of 64M"),
+    ("the job's own memory limit of 32M (peak 29M)", "the job's own memory limit of 32M (peak 30M)"),
     ("75%  15/20, 0.1s left", "75%  15/20, 2h05m left"),
     ("pip install gravscope-0.1.0-py3", "pip install gravscope-1.10.0rc1-py3"),
     (" 1.7K  fit_20261123_184033", " 987B  fit_20261123_184033"),

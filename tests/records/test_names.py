@@ -84,6 +84,7 @@ def test_systemd_takes_every_unit_as_it_is(names: list[str]) -> None:
     assert said.stdout.split() == units
 
 
+@pytest.mark.needs("systemd-escape")
 def test_systemd_escape_would_tell() -> None:
     """The check above can fail: what is no unit's name comes back changed."""
     said = subprocess.run(["systemd-escape", "--mangle", "--", "a b.scope"], capture_output=True, text=True, check=True)

@@ -5,6 +5,7 @@ The Python is a stand-in that makes empty environments, so that no network is ne
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
@@ -103,7 +104,7 @@ def test_interrupted(checkout: Checkout, at: str, number: signal.Signals) -> Non
     checkout.does(at, f": >{checkout.beside}/there; sleep 1000")
     process = checkout.start()
     until((checkout.beside / "there").exists, "the moment")
-    subprocess.run(["kill", f"-{number.value}", "--", f"-{process.pid}"], check=True)
+    os.killpg(process.pid, number)
     process.communicate(timeout=PATIENCE)
     assert process.returncode != 0
     (checkout.beside / at).unlink()

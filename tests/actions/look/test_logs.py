@@ -98,9 +98,10 @@ def test_journal_of_a_job_without_unit(gravscope: Gravscope) -> None:
 
 def test_journal_hands_over(gravscope: Gravscope) -> None:
     """--journal becomes journalctl with the unit's name."""
-    stub = gravscope.folder / "journalctl"
-    stub.write_text('#!/bin/sh\necho "$@"\n')
-    stub.chmod(0o755)
+    for tool in ("journalctl", "systemd-run"):  # without the latter there are no units
+        stub = gravscope.folder / tool
+        stub.write_text('#!/bin/sh\necho "$@"\n')
+        stub.chmod(0o755)
     job = gravscope.start("-n", "x", "--", "true")
     record = gravscope.jobs_dir / f"{job}.json"
     gravscope.ended(job)

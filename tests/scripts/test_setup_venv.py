@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import PATIENCE, REPOSITORY, until
+from tests.support import PATIENCE, REPOSITORY, alive, until
 
 # What `pip install` and `venv` do is told by the files `pip` and `venv` beside it; each run of pip leaves a line.
 PYTHON = """#!/bin/bash
@@ -78,6 +78,20 @@ class Checkout:
         return len(calls.read_text().splitlines()) if calls.exists() else 0
 
 
+def is_there(group: int) -> bool:
+    """True while a process group has a process that runs."""
+    pids = (int(path.name) for path in Path("/proc").glob("[0-9]*"))
+    return any(group_of(pid) == group and alive(pid) for pid in pids)
+
+
+def group_of(pid: int) -> int:
+    """Its process group; 0 once it is gone."""
+    try:
+        return os.getpgid(pid)
+    except ProcessLookupError:
+        return 0
+
+
 @pytest.fixture
 def checkout(tmp_path: Path) -> Checkout:
     """A fresh one."""
@@ -107,6 +121,7 @@ def test_interrupted(checkout: Checkout, at: str, number: signal.Signals) -> Non
     os.killpg(process.pid, number)
     process.communicate(timeout=PATIENCE)
     assert process.returncode != 0
+    until(lambda: not is_there(process.pid), "the end of all that it started, which holds its lock")
     (checkout.beside / at).unlink()
     code, said = checkout()
     assert (code, "making it anew" in said, len(said.splitlines())) == (0, True, 1)

@@ -191,7 +191,9 @@ def test_without_a_terminal(project: Project) -> None:
 @pytest.mark.needs("tmux")
 def test_at_a_terminal(project: Project, screen: Screen) -> None:
     """One bar, drawn in its place, then the rest below it."""
-    screen.command("clear; make demo")
+    screen.command(
+        "clear; TERM_PROGRAM_VERSION=3.3a make demo"
+    )  # a tmux that does not know links: it shows the address
     bar = r"^\[#{5}\.{25}\]  19%  model WS: permutation test"
     until(lambda: re.search(bar, screen.text(), re.MULTILINE), "the bar")
     assert len(re.findall(r"^\[[#.]{30}\]", screen.text(), re.MULTILINE)) == 1

@@ -51,6 +51,7 @@ def test_on_a_whole_machine(own_folder: Path) -> None:
     names = {
         str(own_folder): "FOLDER",
         str(Path(sys.executable).parent / "gravscope"): "PROGRAM",
+        f"{sys.executable} -m gravscope": "PROGRAM",
         str(REPOSITORY / "scripts/swap_extend.sh"): "SCRIPT",
         os.environ["XDG_RUNTIME_DIR"]: "RUNTIME",
     }

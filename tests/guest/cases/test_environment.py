@@ -114,11 +114,11 @@ def test_a_service_of_one_without_a_manager(place: Path) -> None:
 
 @pytest.mark.as_root
 def test_the_fallback_in_a_service(place: Path) -> None:
-    """There `auto` takes a session, and says why; it ends with its service, and the record says by what."""
+    """There `auto` takes a session and says so; it ends with its service, and the record says by what, and why."""
     done = as_a_service("bob", *command(place, "run", "-n", "cron", "--grace", "1s", "--", "sleep", "1000"))
     assert done.returncode == 0
     why = f"no user manager: its folder /run/user/{uid_of('bob')} is not there"
-    assert why in done.stderr
+    assert "no systemd scope here: the job runs in a session; type: " in done.stderr
     record = only_record(place)
     assert (record["launcher"], record["fallback_reason"]) == ("session", why)
     assert (record["state"], record["signal"]) == ("killed", 15)

@@ -72,7 +72,9 @@ def main() -> int:
     finally:
         for mounted in (checkout, TMP, home / "checkout" / ".venv"):
             subprocess.run(["umount", "-l", str(mounted)], check=False)
-        shutil.rmtree(home, ignore_errors=True)
+        # what is still mounted there is the checkout's own environment: rather leave a folder behind
+        if str(home) not in Path("/proc/self/mountinfo").read_text():
+            shutil.rmtree(home, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ def _job_command(name: str | None) -> str:
 def _gravscope() -> str:
     # It is to be typed: where PATH has no gravscope, the one beside the interpreter, as in a virtual environment.
     folders = os.environ.get("PATH", os.defpath).split(":")
-    beside = f"{sys.executable.rpartition('/')[0]}/gravscope"
+    beside = f"{(sys.executable or '').rpartition('/')[0]}/gravscope"
     if any(_is_program(f"{folder}/gravscope") for folder in folders if folder) or not _is_program(beside):
         return "gravscope"
     try:

@@ -4,6 +4,7 @@
 # another one now; its packages are installed anew when the project's needs have changed. Otherwise nothing is done.
 # On a bare Debian, python3-venv is installed when we may (root), and asked for when we may not.
 set -euo pipefail
+unset CDPATH             # with it, cd may go elsewhere, and print where
 venv=${1:?setup_venv.sh: name the folder}
 python=${PYTHON:-python3}
 ready=$venv/.ready       # written last: what a whole one is made for

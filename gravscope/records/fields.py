@@ -29,7 +29,7 @@ else:
 
 # The schema number of a record of the older dispatcher after it was read; its file had no such field.
 LEGACY_SCHEMA = 0
-_LIVE = frozenset({"queued", "starting", "running"})
+LIVE_STATES = frozenset({"queued", "starting", "running"})
 _PID = (2, 2**31 - 1)
 # Pid 1 is the init process and never a job's; pid_t has 31 bits. An exit status has eight bits, a signal seven.
 _RANGES = {
@@ -121,7 +121,7 @@ class JobRecord(Struct, kw_only=True):
     @property
     def live(self) -> bool:
         """True until the job has ended, as far as this record knows."""
-        return self.state in _LIVE
+        return self.state in LIVE_STATES
 
 
 def _check_time(text: str) -> None:

@@ -5,12 +5,11 @@ They are for type checkers and `gravscope.records.model`. A launch does not load
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Literal
 
 LiveState = Literal["queued", "starting", "running"]
 EndState = Literal["succeeded", "failed", "killed", "oom-killed", "timed-out", "cancelled", "never-started", "lost"]
 State = LiveState | EndState
-LIVE_STATES: Final[frozenset[str]] = frozenset({"queued", "starting", "running"})
 
 LauncherName = Literal["scope", "session"]
 LauncherChoice = Literal["auto", "scope", "session"]

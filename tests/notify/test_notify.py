@@ -136,6 +136,21 @@ def _give_time(gravscope: Gravscope, seconds: float) -> None:
     gravscope.command = (sys.executable, "-c", code)  # type: ignore[assignment]
 
 
+@pytest.mark.parametrize("program", ["actions/notifier.py", "notify/__main__.py"])
+def test_every_place_of_the_notifier_still_works(gravscope: Gravscope, webhook: Receiver, program: str) -> None:
+    """A supervisor is handed the path of the notifier: where a version had it, a later one has it too."""
+    path = REPOSITORY / "gravscope" / program
+    code = (
+        "import sys; from pathlib import Path; from gravscope.notify import notify; "
+        f"notify.PROGRAM = Path({str(path)!r}); sys.argv[0] = 'gravscope'; from gravscope.cli import main; main()"
+    )
+    gravscope.command = (sys.executable, "-c", code)  # type: ignore[assignment]
+    job = gravscope.start("--notify", "--", "true", env=told(webhook))
+    (entry,) = notified(gravscope, job)
+    assert (entry["channel"], entry["error"]) == ("webhook", None)
+    assert len(webhook.got) == 1
+
+
 def test_a_hanging_webhook_keeps_nobody_waiting(gravscope: Gravscope) -> None:
     """`wait` and `cancel` return, and no process of the job is left, although its webhook has not answered yet."""
     receiver = Receiver(0)

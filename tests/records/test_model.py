@@ -16,11 +16,12 @@ from jsonschema.exceptions import ValidationError
 
 from gravscope.base.errors import StoreError
 from gravscope.records import outcome
+from gravscope.records.fields import LIVE_STATES
 from gravscope.records.model import JobRecord, record_schema
 from gravscope.records.parts import Cancel, CancelStep
 from gravscope.records.spec import SCHEMA_VERSION, Limits
 from gravscope.records.store import Store, read_record
-from gravscope.records.types import LIVE_STATES, EndState, LiveState, State
+from gravscope.records.types import EndState, LiveState, State
 from tests.support import Gravscope
 
 GIB = 2**30

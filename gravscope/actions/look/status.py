@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from gravscope.actions.look.owner import read_for_display
 from gravscope.actions.look.settle import job_cgroup, settled
@@ -20,6 +21,8 @@ from gravscope.records.store import Store, read_each
 
 # how many jobs are listed unless all are asked for
 RECENT = 20
+# how many older ones are read to find as many that were started
+SEARCHED = 500
 # seconds that a supervisor may take from the end of the last process to the final record
 TO_WRITE = 1.0
 UNWRITTEN = "it has ended, but the disk does not take how: there may be no room"
@@ -69,7 +72,8 @@ def overview(store: Store) -> Overview:
         (left_out if _never_started(item) else found).append(item)
     if left_out and total > len(latest) and len(found) < RECENT:
         known = set(latest)  # more of them are worth the sorting of a whole folder only now
-        for item in _each(store, (job_id for job_id in store.ids() if job_id not in known)):
+        older = (job_id for job_id in store.ids() if job_id not in known)
+        for item in _each(store, islice(older, SEARCHED)):
             (left_out if _never_started(item) else found).append(item)
             if len(found) == RECENT:
                 break

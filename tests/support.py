@@ -60,10 +60,13 @@ def clean_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
 
 
-def installed(folder: Path) -> None:
-    """Puts `gravscope` into a folder, as pip does for the Python that we run in."""
+def installed(folder: Path, *, checkout: bool = False) -> None:
+    """Puts `gravscope` into a folder, as pip does for the Python that we run in; with `checkout`, it is this checkout's
+    whatever the environment says."""
+    folder.mkdir(parents=True, exist_ok=True)
     tool = folder / "gravscope"
-    tool.write_text(f"#!{sys.executable}\nfrom gravscope.cli import main\n\nmain()\n")
+    first = f"import sys\nsys.path.insert(0, {str(REPOSITORY)!r})\n" if checkout else ""
+    tool.write_text(f"#!{sys.executable}\n{first}from gravscope.cli import main\n\nmain()\n")
     tool.chmod(0o755)
 
 

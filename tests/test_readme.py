@@ -24,7 +24,7 @@ import pytest
 from gravscope.guard import MESSAGE
 from gravscope.records import model
 from tests.readme import masked, play, same_everywhere, tour, variants, with_outputs
-from tests.support import PATIENCE, REPOSITORY, Gravscope, until
+from tests.support import PATIENCE, REPOSITORY, Gravscope, installed, until
 from tests.test_docs import READMES, SCHEMA, TWINS, blocks
 
 README = READMES[0]
@@ -77,20 +77,11 @@ def reader(gravscope: Gravscope) -> Iterator[Reader]:
     reader = Reader(
         tools, home, {**given, "PATH": f"{tools}:{given['PATH']}", "HOME": str(home), "TMPDIR": str(folders)}
     )
-    _install(reader.tools)
+    installed(reader.tools, checkout=True)
     yield reader
     for jobs_dir in [*folders.glob("*/tmp/jobs"), home / "project/tmp/jobs"]:
         gravscope.jobs_dir = jobs_dir
         gravscope.clean_up()
-
-
-def _install(folder: Path) -> None:
-    """Puts `gravscope` into a folder, whatever the environment."""
-    folder.mkdir(parents=True, exist_ok=True)
-    tool = folder / "gravscope"
-    lines = ("import sys", f"sys.path.insert(0, {str(REPOSITORY)!r})", "from gravscope.cli import main", "main()", "")
-    tool.write_text(f"#!{sys.executable}\n" + "\n".join(lines))
-    tool.chmod(0o755)
 
 
 @pytest.fixture
@@ -100,7 +91,7 @@ def project(reader: Reader) -> Path:
     (folder / "scripts").mkdir(parents=True)
     (folder / "gravscope.toml").touch()
     (folder / "fit.py").write_text("print('done')\n")
-    _install(folder / ".venv/bin")
+    installed(folder / ".venv/bin", checkout=True)
     reader.program("python", f'exec "{sys.executable}" "$@"', folder / ".venv/bin")
     return folder
 

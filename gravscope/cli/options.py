@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
-# how the job gets going
-Launcher = Literal["auto", "scope", "session"]
-# what happens when the job's own memory limit makes the kernel kill
-Policy = Literal["kill", "continue"]
+from gravscope.records.types import LauncherChoice, OomPolicy
 
 MemHigh = Annotated[
     str | None, typer.Option(metavar="SIZE", help="Memory beyond which it is slowed down (6G, 512M, 50%).")
@@ -38,14 +35,14 @@ Env = Annotated[
 Cwd = Annotated[str | None, typer.Option(metavar="DIR", help="Its working directory [default: here].")]
 Shell = Annotated[bool, typer.Option("--shell", "-c", help="COMMAND is one string for bash.")]
 LauncherOption = Annotated[
-    Launcher | None,
+    LauncherChoice | None,
     typer.Option(
         help="scope: a systemd user scope; session: setsid and nohup; auto: whichever there is [default: auto]."
     ),
 ]
 Grace = Annotated[str | None, typer.Option(metavar="DURATION", help="Time between SIGTERM and SIGKILL [default: 10s].")]
 OomPolicyOption = Annotated[
-    Policy | None,
+    OomPolicy | None,
     typer.Option(help="At its memory limit, kill the whole job, or one process and continue [default: kill]."),
 ]
 Memsafe = Annotated[

@@ -127,24 +127,24 @@ def test_a_failing_webhook_leaves_the_outcome_and_is_noted(gravscope: Gravscope,
     list(serving(receiver))
 
 
-def _give_time(gravscope: Gravscope, seconds: float) -> None:
-    """Gives recipients so many seconds to answer, in the jobs of this `gravscope`."""
+def _set_in_notify(gravscope: Gravscope, statement: str) -> None:
+    """Runs this `gravscope` with a name of `gravscope.notify.notify` set to something else, for the jobs it starts."""
     code = (
-        f"import sys; from gravscope.notify import notify; notify.PATIENCE = {seconds}; sys.argv[0] = 'gravscope'; "
+        f"import sys; from gravscope.notify import notify; {statement}; sys.argv[0] = 'gravscope'; "
         "from gravscope.cli import main; main()"
     )
     gravscope.command = (sys.executable, "-c", code)  # type: ignore[assignment]
 
 
+def _give_time(gravscope: Gravscope, seconds: float) -> None:
+    """Gives recipients so many seconds to answer, in the jobs of this `gravscope`."""
+    _set_in_notify(gravscope, f"notify.PATIENCE = {seconds}")
+
+
 @pytest.mark.parametrize("program", ["actions/notifier.py", "notify/__main__.py"])
 def test_every_place_of_the_notifier_still_works(gravscope: Gravscope, webhook: Receiver, program: str) -> None:
     """A supervisor is handed the path of the notifier: where a version had it, a later one has it too."""
-    path = REPOSITORY / "gravscope" / program
-    code = (
-        "import sys; from pathlib import Path; from gravscope.notify import notify; "
-        f"notify.PROGRAM = Path({str(path)!r}); sys.argv[0] = 'gravscope'; from gravscope.cli import main; main()"
-    )
-    gravscope.command = (sys.executable, "-c", code)  # type: ignore[assignment]
+    _set_in_notify(gravscope, f"notify.PROGRAM = {str(REPOSITORY / 'gravscope' / program)!r}")
     job = gravscope.start("--notify", "--", "true", env=told(webhook))
     (entry,) = notified(gravscope, job)
     assert (entry["channel"], entry["error"]) == ("webhook", None)

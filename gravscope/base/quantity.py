@@ -108,7 +108,8 @@ def parse_percent(text: str, option: str = "percentage") -> float:
     """The percentage in `text`: `150%` is 150.0. Raises UsageError, which names `option`, for anything else."""
     match = _PERCENT.fullmatch(text.strip())
     if match is None or float(match["number"]) == 0:
-        raise _not(f"{option}: {text!r} is not a percentage", text, "150% (one and a half cores)", _is_percent)
+        complaint, examples = f"{option}: {text!r} is not a percentage", "150% (one and a half cores)"
+        raise _not(complaint, text, examples, _is_percent, cores=True)
     percent = float(match["number"])
     if not _MIN_PERCENT <= percent <= _MAX_PERCENT:
         raise UsageError(f"{option}: {text!r} is out of range", f"from {_MIN_PERCENT}% to {_MAX_PERCENT:.0f}%")
@@ -131,11 +132,11 @@ def parse_weight(text: str, option: str = "weight") -> int:
     return int(text)
 
 
-def _not(complaint: str, text: str, examples: str, fits: Callable[[str], bool]) -> UsageError:
+def _not(complaint: str, text: str, examples: str, fits: Callable[[str], bool], *, cores: bool = False) -> UsageError:
     """The error for what is no quantity, with how it is to be written: as it seems to be meant, if that can be told."""
     from gravscope.base.words import spelled  # noqa: PLC0415 (only for this message)
 
-    found = spelled(text, fits) if len(text) <= _MAX_DIGITS else None
+    found = spelled(text, fits, cores=cores) if len(text) <= _MAX_DIGITS else None
     return UsageError(complaint, f"write it as {found or examples}", (text, found) if found else None)
 
 

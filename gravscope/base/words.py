@@ -141,12 +141,13 @@ def did_you_mean(given: str, known: Collection[str]) -> str | None:
     return f"did you mean {found}?" if found else None
 
 
-def spelled(given: str, fits: Callable[[str], bool]) -> str | None:
-    """How to write the quantity that `given` seems to mean, such that it `fits`; None where that cannot be guessed."""
-    return next((text for text in _spellings(given) if fits(text)), None)
+def spelled(given: str, fits: Callable[[str], bool], *, cores: bool = False) -> str | None:
+    """How to write the quantity that `given` seems to mean, such that it `fits`; None where that cannot be guessed.
+    With `cores`, a number may be one of processors: 1.5 is 150%."""
+    return next((text for text in _spellings(given, cores=cores) if fits(text)), None)
 
 
-def _spellings(given: str) -> Iterator[str]:
+def _spellings(given: str, *, cores: bool) -> Iterator[str]:
     """`given` without full-width letters (an input method's), decimal commas, long units and times of the clock."""
     text = normalize("NFKC", given).strip()
     if text.casefold() in _ENDLESS:
@@ -155,8 +156,8 @@ def _spellings(given: str) -> Iterator[str]:
         yield plain
         if size := _SIZE.fullmatch(plain):
             yield f"{size[1]}{size[2].upper()}"
-    if cores := _CORES.fullmatch(text):
-        yield f"{float(cores[1]) * 100:g}%" if float(cores[1]) < _FEW_CORES else f"{cores[1]}%"
+    if cores and (found := _CORES.fullmatch(text)):
+        yield f"{float(found[1]) * 100:g}%" if float(found[1]) < _FEW_CORES else f"{found[1]}%"
     if clock := _CLOCK.fullmatch(text):
         days, hours, minutes, seconds = (int(part or 0) for part in clock.groups())
         # HH:MM is as likely as MM:SS; of a time limit the former is (sbatch -t 1:30:00 has both)

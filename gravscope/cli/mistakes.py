@@ -15,10 +15,10 @@ from contextlib import suppress
 from typing import Any
 
 from gravscope.base import words
+from gravscope.cli.called import NAME
 from gravscope.cli.command_tree import Command, Option, read
 from gravscope.cli.root import app
 
-PROGRAM = "gravscope"
 # characters of a line to type; a longer one is told in part
 LONGEST, LONGEST_NAME = 240, 60
 # how alike a program's name has to be to one that is not there: of thousands, some are always a little like it
@@ -125,7 +125,7 @@ def _no_such_option(root: Command, command: Command, name: str, rest: list[str])
     if corrected is not None and corrected != rest:
         return _told(complaint, [*command.words, *corrected], command)
     if not command.words:
-        run = next(each for each in root.commands if each.words == ("run",))
+        run = _deepest(root, ["run"])
         corrected = _corrected(run, rest)
         if corrected is not None:
             return _told(complaint, [*run.words, *corrected], run)
@@ -251,7 +251,7 @@ class _Reader:
         elif (option := self.options[ours]).value is not None:
             given = next(self._value(option)) if value is None else value
             is_bare = ours == "--cpu-quota" and not given.endswith("%")
-            yield (words.spelled(given, lambda text: text.endswith("%")) if is_bare else None) or given
+            yield (words.spelled(given, lambda text: text.endswith("%"), cores=True) if is_bare else None) or given
 
     def _value(self, option: Option) -> Iterator[str]:
         """What follows, if that is no option; else the word for it."""
@@ -365,7 +365,7 @@ def _programs() -> set[str]:
 
 def _split(rest: list[str]) -> tuple[list[str], list[str]]:
     """The options behind `run`, and the words of its command."""
-    run = next(each for each in read(app).commands if each.words == ("run",))
+    run = _deepest(read(app), ["run"])
     taking = {name for option in run.options if option.value is not None for name in option.names}
     at = 0
     while at < len(rest) and rest[at].startswith("-") and rest[at] not in ("-", "--"):
@@ -375,4 +375,4 @@ def _split(rest: list[str]) -> tuple[list[str], list[str]]:
 
 def _line(typed: list[str]) -> str:
     """A whole line to type, for a shell; placeholders in capitals are left as they are."""
-    return " ".join([PROGRAM, *(word if word == "COMMAND…" else shlex.quote(word) for word in typed)])
+    return " ".join([NAME, *(word if word == "COMMAND…" else shlex.quote(word) for word in typed)])

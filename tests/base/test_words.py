@@ -6,6 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gravscope.base.errors import UsageError
+from gravscope.base.quantity import parse_percent, parse_size
 from gravscope.base.words import COMMANDS, NEEDLESS, OPTIONS, PROPERTIES, VALUES, command_for, near, option_for, spelled
 from gravscope.cli.app import app
 from gravscope.cli.command_tree import Command, read
@@ -72,6 +74,16 @@ def test_typos_and_guesses() -> None:
     }
     assert near("fti", ["fit", "gal"]) == ["fit"]
     assert option_for("--foo", ["--follow", "--fg"], "run") is None
+
+
+def test_only_a_cpu_quota_is_a_number_of_cores() -> None:
+    """`--mem-max 4X` is no percentage of the machine's memory; `--cpu-quota 4` is one of cores."""
+    with pytest.raises(UsageError, match=r"write it as 6G, 512M, 50% or infinity$"):
+        parse_size("4X", 2**30)
+    with pytest.raises(UsageError, match=r"write it as 400%$"):
+        parse_percent("4")
+    found = [spelled("1.5 cores", lambda text: "%" in text, cores=cores) for cores in (True, False)]
+    assert found == ["150%", None]
 
 
 @given(st.text(max_size=200))

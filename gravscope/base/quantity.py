@@ -46,6 +46,8 @@ _SECONDS = {
 # systemd.time(7) has M for months, and m for minutes
 _MONTHS = re.compile(r"\d\s*M(?![A-Za-z])", re.ASCII)
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)\s*", re.ASCII)
+_NUMBER = re.compile(r"\d+(?:\.\d+)?", re.ASCII)
+_LAST_WITHOUT_UNIT = re.compile(r".*?([a-z]+)\s*\d+(?:\.\d+)?", re.ASCII)
 _TASKS = re.compile(r"[0-9]{1,18}", re.ASCII)
 _WEIGHT = re.compile(r"[0-9]{1,5}", re.ASCII)
 
@@ -78,10 +80,11 @@ def parse_size(text: str, whole: int, option: str = "size") -> Size:
     return int(number)
 
 
-def parse_duration(text: str, option: str = "duration") -> float | None:
+def parse_duration(text: str, option: str = "duration", *, needs_unit: bool = False) -> float | None:
     """The duration in `text` (`90`, `90s`, `1h30m`, `1.5h`) in seconds; None for `infinity`.
 
-    Raises UsageError, which names `option`, for anything else.
+    Raises UsageError, which names `option`, for anything else. With `needs_unit` also for a number alone (but 0), for
+    whoever means days by it.
     """
     stripped = text.strip().lower()
     if stripped == INFINITY:
@@ -89,9 +92,23 @@ def parse_duration(text: str, option: str = "duration") -> float | None:
     seconds = _sum_of_spans(stripped)
     if seconds is None or _MONTHS.search(text):
         raise _not(f"{option}: {text!r} is not a duration", text, "90s, 10m, 1h30m or infinity", _is_duration)
+    _refuse_without_unit(text, stripped, option, alone=needs_unit and seconds > 0)
     if seconds > _MAX_SECONDS:
         raise UsageError(f"{option}: {text!r} is longer than any machine lasts", "write infinity for no end")
     return seconds
+
+
+def _refuse_without_unit(text: str, stripped: str, option: str, *, alone: bool) -> None:
+    """Raises UsageError for 1h30, which is 1h30s to systemd and 1h30m to most people; with `alone`, also for 30."""
+    if found := _LAST_WITHOUT_UNIT.fullmatch(stripped):
+        smaller = {"w": "d", "d": "h", "h": "m", "m": "s"}.get(found[1][0], "s")
+        raise UsageError(
+            f"{option}: the last number of {text!r} has no unit",
+            f"write it with one, such as {stripped}{smaller}",
+            (text, f"{stripped}{smaller}"),
+        )
+    if alone and _NUMBER.fullmatch(stripped):
+        raise UsageError(f"{option}: {text!r} has no unit", f"write {stripped}d for days, {stripped}s for seconds")
 
 
 def _sum_of_spans(text: str) -> float | None:

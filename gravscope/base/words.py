@@ -32,13 +32,13 @@ COMMANDS: dict[str, str] = {
     **dict.fromkeys(("limits", "set-property", "update", "set", "renice"), "limit"),
     **dict.fromkeys(("join", "await"), "wait"),
     **dict.fromkeys(("settings", "configure", "conf", "cfg", "options"), "config"),
-    **dict.fromkeys(("check", "diagnose", "diag", "healthcheck", "test"), "doctor"),
+    **dict.fromkeys(("check", "diagnose", "diag", "healthcheck", "test", "setup", "init"), "doctor"),
     "fix": "doctor --fix",
     **dict.fromkeys(("man", "usage", "commands", "?"), "help"),
     **dict.fromkeys(("completions", "complete", "autocomplete"), "completion"),
     **dict.fromkeys(("where", "which", "file"), "path"),
     **dict.fromkeys(("make", "makefile", "include"), "make-include"),
-    **dict.fromkeys(("install", "setup", "init"), "units install"),
+    "install": "units install",
     "uninstall": "units remove",
     "ver": "--version",
     **dict.fromkeys(("units add", "units enable", "units write"), "units install"),
@@ -121,8 +121,18 @@ _FEW_CORES = 10
 
 def near(given: str, known: Collection[str], cutoff: float = GUESS, count: int = 1) -> list[str]:
     """Those of `known` that `given` looks like, the nearest first, whatever its capitals and underscores."""
-    by_key = {_key(word): word for word in known}
-    return [by_key[key] for key in get_close_matches(_key(given), by_key, n=count, cutoff=cutoff)]
+    by_key, wanted = {_key(word): word for word in known}, _key(given)
+    close = get_close_matches(wanted, by_key, n=count, cutoff=cutoff)
+    swapped = [key for key in by_key if _is_swapped(wanted, key)]
+    return [by_key[key] for key in dict.fromkeys([*swapped, *close])][:count]
+
+
+def _is_swapped(one: str, other: str) -> bool:
+    """True for two words that differ in the order of two letters side by side, the most usual slip of the fingers."""
+    if len(one) != len(other) or one == other:
+        return False
+    at = next(at for at, letter in enumerate(one) if letter != other[at])
+    return one[:at] + one[at + 1 : at + 2] + one[at] + one[at + 2 :] == other
 
 
 def nearest(given: str, known: Collection[str], cutoff: float = GUESS) -> str | None:

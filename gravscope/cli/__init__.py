@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 # seconds
 DAY = 86400
-# the supervisor's word about a command that is not there
-COMMAND_NOT_FOUND, NO_SUCH_FILE = "command not found: ", ": No such file or directory"
+# the supervisor's words about a command that cannot be started
+NOT_STARTED = ("command not found: ", ": No such file or directory", ": Permission denied", ": Exec format error")
 
 
 def main() -> NoReturn:
@@ -114,7 +114,7 @@ def _with_line(error: GravscopeError, arguments: list[str]) -> str:
     line = None
     if error.instead is not None:
         line = _mistakes().about_value(arguments, error.message, *error.instead)
-    elif arguments[:1] == ["run"] and (COMMAND_NOT_FOUND in error.message or NO_SUCH_FILE in error.message):
+    elif arguments[:1] == ["run"] and any(words in error.message for words in NOT_STARTED):
         line = _mistakes().about_command(arguments, error.message)
     return str(error) if line is None else f"{error.message}; {line}"
 

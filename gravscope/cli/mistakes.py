@@ -5,31 +5,20 @@ Loaded only once something has gone wrong. The words that people type for ours s
 
 from __future__ import annotations
 
-import os
 import re
-import shlex
-import shutil
 from collections import deque
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import Any
 
 from gravscope.base import words
-from gravscope.cli.called import NAME
+from gravscope.cli import to_run
 from gravscope.cli.command_tree import Command, Option, read
 from gravscope.cli.root import app
+from gravscope.cli.to_run import whole_line
 
 # characters of a line to type; a longer one is told in part
 LONGEST, LONGEST_NAME = 240, 60
-# how alike a program's name has to be to one that is not there: of thousands, some are always a little like it
-SURE = 0.82
 NO_ARGUMENTS = "NoArgsIsHelpError"
-
-# what only a shell understands: operators, expansions, and words that are no programs
-_OF_A_SHELL = re.compile(r"[|&;<>()$`*?{}~\s]")
-_BUILTINS = frozenset({"cd", "source", ".", "export", "alias", "set", "ulimit", "eval", "if", "for", "while", "exec"})
-_INTERPRETERS = {".py": "python3", ".sh": "bash", ".R": "Rscript", ".jl": "julia", ".pl": "perl"}
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=", re.ASCII)
 
 
 def explain(error: Any, arguments: list[str]) -> str:  # noqa: ANN401 (Typer keeps its own Click to itself)
@@ -46,7 +35,7 @@ def explain(error: Any, arguments: list[str]) -> str:  # noqa: ANN401 (Typer kee
         return _no_such_command(command, rest)
     message = " ".join(error.format_message().split()).removesuffix(".")
     message = message.replace(". Choose from:", ", one of:").replace("a valid int range", "a number")
-    return f"{message[:1].lower()}{message[1:]}; type: {_line([*command.words, '--help'])}"
+    return f"{message[:1].lower()}{message[1:]}; type: {whole_line([*command.words, '--help'])}"
 
 
 def no_help(typed: list[str]) -> str:
@@ -57,7 +46,7 @@ def no_help(typed: list[str]) -> str:
     found = words.command_for(name, [each.words[-1] for each in group.commands]) or ""
     ours = [word for word in found.partition(" | ")[0].split() if not word.startswith("-")]
     known = ours if any(list(each.words) == ours for each in group.walk()) else ours[:1]
-    return f"there is no command {name!r}; type: {_line(['help', *(known or group.words)])}"
+    return f"there is no command {name!r}; type: {whole_line(['help', *(known or group.words)])}"
 
 
 def _command_of(root: Command, error: Any, arguments: list[str]) -> Command:  # noqa: ANN401
@@ -82,14 +71,15 @@ def _deepest(root: Command, typed: list[str]) -> Command:
 def _no_such_command(group: Command, rest: list[str]) -> str:
     name = " ".join([*group.words, rest[0]])
     complaint = f"there is no command {_in_short(name)!r}"
-    found = words.command_for(name, [each.words[-1] for each in group.commands])
+    is_file = not group.words and to_run.is_file_to_run(rest[0])
+    found = None if is_file else words.command_for(name, [each.words[-1] for each in group.commands])
     if found is not None:
         line = _instead(read(app), found, rest[1:])
-        return f"{complaint}; type: {line if len(line) <= LONGEST else _line(['help', *found.split()[:1]])}"
-    if not group.words and (_OF_A_SHELL.search(rest[0].strip()) or shutil.which(rest[0])):
-        line = _line(["run", *of_a_shell(rest)])
-        return f"{complaint}; type: {line if len(line) <= LONGEST else _line(['help', 'run'])}"
-    return f"{complaint}; type: {_line([*group.words, '--help'])}"
+        return f"{complaint}; type: {line if len(line) <= LONGEST else whole_line(['help', *found.split()[:1]])}"
+    if is_file or (not group.words and to_run.could_be_run(rest)):
+        line = whole_line(["run", *to_run.words_to_run(rest)])
+        return f"{complaint}; type: {line if len(line) <= LONGEST else whole_line(['help', 'run'])}"
+    return f"{complaint}; type: {whole_line([*group.words, '--help'])}"
 
 
 def _instead(root: Command, found: str, rest: list[str]) -> str:
@@ -98,15 +88,15 @@ def _instead(root: Command, found: str, rest: list[str]) -> str:
     typed = (with_words if rest or not bar else without).split()
     command = _deepest(root, typed)
     own = typed[len(command.words) :]
-    corrected = _corrected(command, rest) if rest else None
-    if rest and corrected is not None:
-        return _line([*command.words, *own, *corrected])
+    corrected = _corrected(command, [*own, *rest]) if rest else None
+    if corrected is not None:
+        return whole_line([*command.words, *corrected])
     needed = [value.metavar for value, _ in command.arguments if value.required]
     if _launches(command):
         needed = ["-n", "NAME", "--", "COMMAND…"]
     if command.words == ("cancel",) and not own:
         needed = ["JOB"]
-    return _line([*command.words, *own, *needed])
+    return whole_line([*command.words, *own, *needed])
 
 
 def _in_short(name: str) -> str:
@@ -129,16 +119,16 @@ def _no_such_option(root: Command, command: Command, name: str, rest: list[str])
         corrected = _corrected(run, rest)
         if corrected is not None:
             return _told(complaint, [*run.words, *corrected], run)
-    return f"{complaint}; type: {_line([*command.words, '--help'])}"
+    return f"{complaint}; type: {whole_line([*command.words, '--help'])}"
 
 
 def _told(complaint: str, typed: list[str], command: Command) -> str:
     """The complaint with the line to type; of a long one just the options, which stand in front."""
-    line = _line(typed)
+    line = whole_line(typed)
     if len(line) > LONGEST:
         end = next((at for at, word in enumerate(typed) if word == "--"), len(typed))
-        line = _line([*typed[:end], *(["--", "COMMAND…"] if _launches(command) else [])])
-    return f"{complaint}; type: {line if len(line) <= LONGEST else _line([*command.words, '--help'])}"
+        line = whole_line([*typed[:end], *(["--", "COMMAND…"] if _launches(command) else [])])
+    return f"{complaint}; type: {line if len(line) <= LONGEST else whole_line([*command.words, '--help'])}"
 
 
 def _launches(command: Command) -> bool:
@@ -152,7 +142,7 @@ def _no_such_value(command: Command, error: Any, given: str, choices: tuple[str,
     corrected = _corrected(command, rest) if name.startswith("-") else _with_value(rest, given, choices)
     if corrected is not None and corrected != rest:
         return _told(complaint, [*command.words, *corrected], command)
-    return f"{complaint}; type: {_line([*command.words, '--help'])}"
+    return f"{complaint}; type: {whole_line([*command.words, '--help'])}"
 
 
 def _given(message: str) -> str | None:
@@ -182,20 +172,54 @@ class _Reader:
         # long options that were typed with one dash
         self.one_dash: list[str] = []
 
-    def read(self) -> Iterator[str]:
+    def read(self) -> list[str]:
         """Raises LookupError for an option that nothing of ours is like."""
+        groups: list[list[str]] = []
         while self.rest:
             word = self.rest.popleft()
             if word == "--" or (not word.startswith("-") and self.has_command):
                 self.has_argument = True
-                yield from (word, *self.rest)
+                groups.append(self._command([word, *self.rest], groups))
                 self.rest.clear()
             elif not word.startswith("-") or word == "-":
                 self.has_argument = True
-                yield word
+                groups.append([word])
             else:
-                yield from self._option(word)
-        yield from [] if self.has_argument or self.everything else self.needs
+                groups.append(list(self._option(word)))
+        read = [word for group in self._last_of_each(groups) for word in group]
+        return read + ([] if self.has_argument or self.everything else self.needs)
+
+    def _last_of_each(self, groups: list[list[str]]) -> list[list[str]]:
+        """The groups without those of an option that is given again behind them, as nothing but the last counts."""
+        kept, later = [], set[Option]()
+        for group in reversed(groups):
+            given = set(self._given(group))
+            if not given or given - later:
+                kept.append(group)
+            later |= {option for option in given if option.value is None or not option.value.repeated}
+        return kept[::-1]
+
+    def _given(self, group: list[str]) -> Iterator[Option]:
+        """The options of one group: none for a command or an argument, more than one for -fn5."""
+        name = "".join(group[:1]).partition("=")[0]
+        if name in self.options:
+            yield self.options[name]
+        elif self._is_short(name):
+            for letter in name[1:]:
+                if (option := self.options.get(f"-{letter}")) is None:
+                    return
+                yield option
+                if option.value is not None:
+                    return
+
+    def _command(self, typed: list[str], before: list[list[str]]) -> list[str]:
+        """The command that a job is to run, with the words in front of it that make it start."""
+        given = typed[1:] if typed[0] == "--" else typed
+        is_for_shell = any("--shell" in option.names for group in before for option in self._given(group))
+        if not self.has_command or not given or is_for_shell:
+            return typed
+        to_type = to_run.words_to_run(given)
+        return typed if to_type == ["--", *given] else to_type
 
     def _option(self, word: str) -> Iterator[str]:
         name, equals, value = word.partition("=")
@@ -216,9 +240,7 @@ class _Reader:
             found, value, equals = words.option_for(name[:2], self.options, self.name), word[2:], "="
         if found is None:
             raise LookupError(word)
-        if name == "--days":
-            value, equals = f"{value or next(self._value(self.options[found]))}d", "="
-        yield from self._replaced(found, value if equals else None)
+        yield from self._replaced(name, found, value if equals else None)
 
     def _is_short(self, word: str) -> bool:
         """True for -n5 and -fn5: an option of one letter with its value, or more than one such."""
@@ -241,7 +263,13 @@ class _Reader:
             raise LookupError(given)
         yield from (name, found)
 
-    def _replaced(self, found: str, value: str | None) -> Iterator[str]:
+    def _unit(self, typed: str, ours: str) -> str:
+        """The unit of a number alone: to sbatch -t it is minutes, and what is old is so many days old."""
+        if ours == "--older-than":
+            return "d"
+        return "m" if self.has_command and typed in ("-t", "--time") else ""
+
+    def _replaced(self, typed: str, found: str, value: str | None) -> Iterator[str]:
         ours, _, fixed = found.partition(" ")
         if not ours:
             return
@@ -250,6 +278,7 @@ class _Reader:
             yield fixed
         elif (option := self.options[ours]).value is not None:
             given = next(self._value(option)) if value is None else value
+            given += self._unit(typed, ours) if given.isdecimal() else ""
             is_bare = ours == "--cpu-quota" and not given.endswith("%")
             yield (words.spelled(given, lambda text: text.endswith("%"), cores=True) if is_bare else None) or given
 
@@ -264,7 +293,7 @@ class _Reader:
 def _corrected(command: Command, rest: list[str]) -> list[str] | None:
     """`rest`, the words behind a command, with the options and values that it has; None where that cannot be told."""
     try:
-        return list(_Reader(command, rest).read())
+        return _Reader(command, rest).read()
     except LookupError:
         return None
 
@@ -277,7 +306,7 @@ def one_dash(arguments: list[str]) -> str | None:
     rest = arguments[len(command.words) :]
     reader = _Reader(command, rest)
     try:
-        corrected = list(reader.read())
+        corrected = reader.read()
     except LookupError:
         return None  # which Typer finds as well
     if not reader.one_dash:
@@ -300,7 +329,7 @@ def about_value(arguments: list[str], complaint: str, given: str, meant: str) ->
     ]
     if instead == options:
         return None
-    return f"type: {_line([*arguments[:1], *instead, *rest])}"
+    return f"type: {whole_line([*arguments[:1], *instead, *rest])}"
 
 
 def _value_in(before: str, word: str, names: tuple[str, ...], given: str, meant: str) -> str:
@@ -310,57 +339,10 @@ def _value_in(before: str, word: str, names: tuple[str, ...], given: str, meant:
     return next((f"{name}={meant}" for name in names if word == f"{name}={given}"), word)
 
 
-# commands that a job should run
-
-
-def of_a_shell(typed: list[str]) -> list[str]:
-    """How a command is to be given to `gravscope run`: a line that only a shell understands with -c."""
-    first, *rest = typed
-    if _VARIABLE.match(first) and rest and not _OF_A_SHELL.search(first):
-        variables = [word for word in typed if _VARIABLE.match(word)]
-        given = typed[len(variables) :] if typed[: len(variables)] == variables else rest
-        return [part for word in typed[: len(typed) - len(given)] for part in ("-e", word)] + ["--", *given]
-    if not _OF_A_SHELL.search(first) and first not in _BUILTINS:
-        return ["--", *typed]
-    line = " ".join([first, *([shlex.join(rest)] if rest else [])])
-    return ["-c", *(["--"] if line.startswith("-") else []), line]
-
-
 def about_command(arguments: list[str], complaint: str) -> str | None:
-    """What to type for a command that `gravscope run` has not found; None where nothing is known to be better, or the
-    complaint is about another file."""
+    """What to type for a command that `gravscope run` could not start; None where that cannot be told."""
     options, typed = _split(arguments[1:])
-    if not typed or typed[0] not in complaint:
-        return None
-    given = of_a_shell(typed)
-    if given == ["--", *typed]:
-        started = _by_its_path(typed[0])
-        return f"type: {_line(['run', *options, '--', *started, *typed[1:]])}" if started else None
-    why = "a line for a shell is run with -c" if given[0] == "-c" else "variables of a job are set with -e"
-    return f"{why}; type: {_line(['run', *options, *given])}"
-
-
-def _by_its_path(name: str) -> list[str] | None:
-    """How to start a script that lies here, for the PATH, by which commands are found, does not have this folder; or
-    the program that is meant by what is nearly its name."""
-    if "/" in name:
-        return None
-    if not os.path.isfile(name):  # noqa: PTH113 (Path.is_file raises for a name that is too long)
-        meant = words.nearest(name, _programs(), SURE)
-        return [meant] if meant else None
-    if os.access(name, os.X_OK):
-        return [f"./{name}"]
-    interpreter = _INTERPRETERS.get(os.path.splitext(name)[1])  # noqa: PTH122 (likewise)
-    return [interpreter, name] if interpreter else None
-
-
-def _programs() -> set[str]:
-    """The names of all programs on the PATH."""
-    found: set[str] = set()
-    for folder in filter(None, os.environ.get("PATH", os.defpath).split(":")):
-        with suppress(OSError):
-            found.update(os.listdir(folder))  # noqa: PTH208 (thousands of names)
-    return found
+    return to_run.about_command(options, typed, complaint)
 
 
 def _split(rest: list[str]) -> tuple[list[str], list[str]]:
@@ -371,8 +353,3 @@ def _split(rest: list[str]) -> tuple[list[str], list[str]]:
     while at < len(rest) and rest[at].startswith("-") and rest[at] not in ("-", "--"):
         at += 2 if rest[at] in taking else 1
     return rest[:at], rest[at + 1 :] if rest[at : at + 1] == ["--"] else rest[at:]
-
-
-def _line(typed: list[str]) -> str:
-    """A whole line to type, for a shell; placeholders in capitals are left as they are."""
-    return " ".join([NAME, *(word if word == "COMMAND…" else shlex.quote(word) for word in typed)])

@@ -24,7 +24,8 @@ def prune(
         list[str] | None, typer.Argument(metavar="NAME...", help="Only jobs of these names [default: all].")
     ] = None,
     older_than: Annotated[
-        str | None, typer.Option(metavar="DURATION", help="Those that ended at least this long ago (30d, 12h).")
+        str | None,
+        typer.Option(metavar="DURATION", help="Those that ended at least this long ago, with a unit (30d, 12h)."),
     ] = None,
     keep: Annotated[
         int | None, typer.Option(metavar="N", min=0, help="Keep the newest N of each name, however old they are.")
@@ -34,7 +35,7 @@ def prune(
 ) -> int:
     """Remove jobs that have ended, records and logs. Says how much that freed."""
     project = here()
-    seconds = None if older_than is None else parse_duration(older_than, "--older-than")
+    seconds = None if older_than is None else parse_duration(older_than, "--older-than", needs_unit=True)
     if older_than is not None and seconds is None:
         raise UsageError("--older-than: nothing is older than infinity", "write it as 30d, 12h or 0s")
     which = action.Which(names or (), seconds, keep)

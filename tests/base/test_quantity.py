@@ -84,6 +84,10 @@ def test_what_is_no_size_is_refused_by_its_option(text: str) -> None:
     [
         (parse_duration, "1:30:00", "write it as 1h30m"), (parse_duration, "10M", "write it as 10m"),
         (parse_duration, "never", "write it as infinity"), (parse_duration, "５ｍ", "write it as 5m"),
+        (parse_duration, "1h30", "write it with one, such as 1h30m"),
+        (parse_duration, "2d 12", "write it with one, such as 2d 12h"),
+        (parse_duration, "5m30", "write it with one, such as 5m30s"),
+        (parse_duration, "30s5", "write it with one, such as 30s5s"),
         (parse_duration, "soon", "write it as 90s, 10m, 1h30m or infinity"),
         (parse_duration, "9" * 400 + "x", "write it as 90s, 10m, 1h30m or infinity"),
         (parse_percent, "150", "write it as 150%"), (parse_percent, "2", "write it as 200%"),
@@ -264,3 +268,12 @@ def test_a_shown_duration_is_short_and_can_be_typed_again(seconds: float) -> Non
     smaller = {"s": 0.51 if seconds >= 9.95 else 0.051, "m": 60, "h": 3600, "d": 86400}[shown[-1]]
     assert again is not None
     assert abs(again - max(0.0, seconds)) <= smaller
+
+
+@pytest.mark.parametrize("text", ["30", "1.5", " 30 "])
+def test_a_number_alone_where_that_is_dangerous(text: str) -> None:
+    """Where days are meant as often as seconds, a number needs its unit; 0 and what has one do not change."""
+    with pytest.raises(UsageError) as raised:
+        parse_duration(text, "--older-than", needs_unit=True)
+    assert str(raised.value).startswith(f"--older-than: {text!r} has no unit; write {text.strip()}d for days")
+    assert [parse_duration(each, needs_unit=True) for each in ("0", "30s", "infinity")] == [0, 30, None]

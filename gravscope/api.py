@@ -30,6 +30,7 @@ from gravscope.actions.look.logs import read_log
 from gravscope.actions.look.owner import read_for_display
 from gravscope.actions.look.settle import live_records, settled
 from gravscope.actions.look.wait import exit_status, wait
+from gravscope.base import arguments
 from gravscope.base.errors import (
     GravscopeError,
     NoSuchJobError,
@@ -66,8 +67,6 @@ __all__ = [
 
 StrPath = str | os.PathLike[str]
 Duration = float | str
-Word = TypeVar("Word", bound=str)
-
 _SIZES = ("mem_high", "mem_max", "swap_max", "tasks_max")
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -113,13 +112,14 @@ class Job:
 
     id: str
 
-    def __init__(self, job: str) -> None:
+    def __init__(self, job: StrPath) -> None:
         """Finds the job as the command line does: `job` is an id, the beginning of one, a name, or the path of a
         record.
 
         Raises NoSuchJobError if there is none.
         """
-        self._store, self.id = Store(here().jobs_dir).locate(job)
+        arguments.check(job, "StrPath", "job")
+        self._store, self.id = Store(here().jobs_dir).locate(os.fspath(job))
 
     @classmethod
     def _from_store(cls, store: Store, job_id: str) -> Job:
@@ -154,6 +154,7 @@ class Job:
 
     def log(self, lines: int | None = None) -> str:
         """Its output so far, or the last `lines` lines of it."""
+        arguments.check_count(lines, "lines")
         return b"".join(read_log(self.record, lines)).decode("utf-8", "replace")
 
     def wait(self, timeout: Duration | None = None) -> int:
@@ -192,10 +193,12 @@ class Job:
         """
         from gravscope.actions.control.limit import limit  # noqa: PLC0415
 
-        if limits == Limits():
+        typed = _typed_limits(limits)
+        arguments.check(force, "bool", "force")
+        if typed == TypedLimits():
             raise UsageError("limits: there is none to change", 'give some, such as Limits(mem_high="8G")')
         with _arguments_for_options(everywhere=True):
-            return limit(self._store, self.id, make_limits(_typed_limits(limits)), os.environ, force=force)
+            return limit(self._store, self.id, make_limits(typed), os.environ, force=force)
 
     @_explicit_options
     def rerun(self, **options: Unpack[JobOptions]) -> Job:
@@ -238,7 +241,8 @@ def submit(command: str | Sequence[StrPath], *, shell: bool = False, **options: 
     Options that are not given are taken from the project's settings. Raises a kind of GravscopeError.
     """
     with _arguments_for_options():
-        words = _words(command, shell=shell)
+        arguments.check(shell, "bool", "shell")
+        words = arguments.words_of(command, shell=shell)
         typed = Typed(command=words, shell=shell, **_changes(options).as_dict())
         project = here()
         spec = make_spec(typed, project)
@@ -247,6 +251,8 @@ def submit(command: str | Sequence[StrPath], *, shell: bool = False, **options: 
 
 def jobs(name: str | None = None, *, live: bool = False) -> list[Job]:
     """The jobs of this project, newest first; with `name` only those of that name, with `live` only live ones."""
+    arguments.check(name, "str | None", "name")
+    arguments.check(live, "bool", "live")
     store = Store(here().jobs_dir)
     ids = [record.id for record in live_records(store)] if live else store.ids()
     wanted = [job_id for job_id in ids if name is None or name_of(job_id) == normal(name)]
@@ -264,65 +270,40 @@ def _changes(options: JobOptions) -> Changes:
     """The options as the command line would pass them. Raises TypeError for an unknown option, as Python does."""
     for name in options.keys() - JobOptions.__annotations__.keys():
         raise TypeError(f"there is no option {name!r}; there are {', '.join(JobOptions.__annotations__)}")
+    for name, value in options.items():
+        kind = JobOptions.__annotations__[name]
+        if value is not None:
+            arguments.check(value, str(getattr(kind, "__forward_arg__", kind)), name)
     cwd, env_file = options.get("cwd"), options.get("env_file")
     return Changes(
         name=options.get("name"),
-        limits=_typed_limits(options.get("limits") or Limits()),
-        env=_pairs(options.get("env") or {}),
+        limits=_typed_limits(options.get("limits")),
+        env=arguments.pairs_of(options.get("env") or {}),
         env_file=None if env_file is None else os.fspath(env_file),
         cwd=None if cwd is None else os.fspath(cwd),
-        launcher=_one_of(options.get("launcher"), LAUNCHERS, "launcher"),
-        timeout=_typed(options.get("timeout"), "timeout"),
-        grace=_typed(options.get("grace"), "grace"),
-        oom_policy=_one_of(options.get("oom_policy"), OOM_POLICIES, "oom_policy"),
+        launcher=arguments.one_of(options.get("launcher"), LAUNCHERS, "launcher"),
+        timeout=arguments.duration_text(options.get("timeout"), "timeout"),
+        grace=arguments.duration_text(options.get("grace"), "grace"),
+        oom_policy=arguments.one_of(options.get("oom_policy"), OOM_POLICIES, "oom_policy"),
         memsafe=options.get("memsafe"),
-        unique=options.get("unique", False),
-        notify=options.get("notify", False),
+        unique=options.get("unique") or False,
+        notify=options.get("notify") or False,
     )
 
 
-def _words(command: str | Sequence[StrPath], *, shell: bool) -> list[str]:
-    if isinstance(command, str):
-        if not shell:
-            raise UsageError(f"command: {command!r} is one string", "give a list of words, or shell=True")
-        return [command]
-    words = [os.fspath(word) for word in command]
-    if not words or not words[0]:
-        raise UsageError("command: there is none", 'give a list of words, such as ["python", "fit.py"]')
-    return words
-
-
-def _pairs(env: Mapping[str, str]) -> list[str]:
-    for name, value in env.items():
-        if "=" in name or not isinstance(value, str):
-            raise UsageError(f"env: {name!r} is no name, or has a value that is no string")
-    return [f"{name}={value}" for name, value in env.items()]
-
-
-def _one_of(word: Word | None, words: Sequence[str], option: str) -> Word | None:
-    if word is not None and word not in words:
-        raise UsageError(f"{option}: {word!r} is none of {', '.join(words)}")
-    return word
-
-
-def _typed_limits(limits: Limits) -> TypedLimits:
+def _typed_limits(limits: Limits | None) -> TypedLimits:
     """Limits as the command line would pass them."""
+    if limits is None:
+        return TypedLimits()
+    if not isinstance(limits, Limits):
+        raise UsageError(f"limits: {arguments.shown(limits)} is not Limits", 'write it as Limits(mem_max="6G")')
     quota = None if limits.cpu_quota is None else INFINITY if limits.cpu_quota == math.inf else f"{limits.cpu_quota}%"
     sizes = {name: None if (size := getattr(limits, name)) is None else str(size) for name in _SIZES}
     return TypedLimits(**sizes, cpu_quota=quota, cpu_weight=limits.cpu_weight, io_weight=limits.io_weight)
 
 
-def _typed(duration: Duration | None, option: str) -> str | None:
-    """A duration as the command line would pass it."""
-    if duration is None or isinstance(duration, str):
-        return duration
-    if not isinstance(duration, int | float) or math.isnan(duration):
-        raise UsageError(f"{option}: {duration!r} is not a duration", "give seconds, or a string such as 90m")
-    return "infinity" if duration == math.inf else f"{duration:f}"
-
-
 def _seconds(duration: Duration | None, option: str) -> float | None:
-    typed = _typed(duration, option)
+    typed = arguments.duration_text(duration, option)
     return None if typed is None else parse_duration(typed, option)
 
 

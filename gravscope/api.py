@@ -118,7 +118,7 @@ class Job:
 
         Raises NoSuchJobError if there is none.
         """
-        arguments.check(job, "StrPath", "job")
+        arguments.check(job, "Job", "job")
         self._store, self.id = Store(here().jobs_dir).locate(os.fspath(job))
 
     @classmethod

@@ -196,7 +196,7 @@ MISTAKES: list[tuple[dict[str, Any], type[GravscopeError], str]] = [
     ({"command": [""]}, UsageError, "list of words"),
     ({"name": "a/b"}, UsageError, "name: 'a/b'"),
     ({"env": {"A=B": "c"}}, UsageError, "env: 'A=B'"),
-    ({"env": {"A": 1}}, UsageError, "env: the value of 'A' is 1, and not a string; write it as {\"A\": \"1\"}"),
+    ({"env": {"A": 1}}, UsageError, 'env: the value of \'A\' is 1, and not a string; write it as {"A": "1"}'),
     ({"env": {"1A": "c"}}, UsageError, "env: "),
     ({"env_file": "nowhere"}, UsageError, "env_file: nowhere"),
     ({"cwd": "/nowhere"}, UsageError, "cwd: /nowhere"),

@@ -17,6 +17,7 @@ KINDS: dict[str, tuple[tuple[type, ...], str, str]] = {
     "str": ((str,), "a string", 'write it as "fit"'),
     "bool": ((bool,), "True or False", "write one of them"),
     "StrPath": ((str, os.PathLike), "a path", 'write it as "data" or Path("data")'),
+    "Job": ((str, os.PathLike), "a job", "give its id, its name, or the path of its record"),
     "Duration": ((str, int, float), "a duration", 'give seconds, or a string such as "90m"'),
     "Mapping[str, str]": ((Mapping,), "a dict", 'write it as {"NAME": "value"}'),
 }

@@ -151,6 +151,17 @@ def did_you_mean(given: str, known: Collection[str]) -> str | None:
     return f"did you mean {found}?" if found else None
 
 
+def setting_for(given: str, known: Collection[str]) -> str | None:
+    """A hint for whoever wrote a setting that is not there: what others call it, as an option or a property of systemd,
+    or the one that is most like it."""
+    key = _key(given)
+    options = [ours for ours, others in OPTIONS if {f"--{key}", f"-{given}"} & {*others.split()}]
+    options += [ours for prop, ours in PROPERTIES.items() if prop.casefold() == key.replace("-", "")]
+    settings = [option.removeprefix("--").replace("-", "_") for option in options]
+    found = next((setting for setting in settings if setting in known), None)
+    return f"did you mean {found}?" if found else did_you_mean(given, known)
+
+
 def spelled(given: str, fits: Callable[[str], bool], *, cores: bool = False) -> str | None:
     """How to write the quantity that `given` seems to mean, such that it `fits`; None where that cannot be guessed.
     With `cores`, a number may be one of processors: 1.5 is 150%."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
+from gravscope.base.errors import UsageError
 from gravscope.base.names import check_name
 from gravscope.base.redact import HIDDEN, is_secret_name, redact_word
 from gravscope.cli.messages import one_line
@@ -33,6 +35,8 @@ def config(
 ) -> None:
     """Show each setting, its value, and where that comes from. That is a file, a variable, or built in."""
     project = here()
+    if name is not None and "=" in name:
+        raise UsageError(how_to_set([name]))
     name = None if name is None else check_name(name)
     found = project.settings_for(name)
     of_jobs = {} if name is not None else _of_jobs(project)
@@ -43,6 +47,17 @@ def config(
         for job, values in of_jobs.items():
             rows += [(f"[{dotted((JOBS, job))}]", "", ""), *(_row(project, key, each) for key, each in values.items())]
         print("\n".join(table(rows, width())))
+
+
+def how_to_set(typed: list[str]) -> str:
+    """What is said of `config set mem_max 8G`, `config mem_max=8G` and the like: settings are written into a file."""
+    key, _, value = " ".join(typed).replace("=", " ").removeprefix("set ").strip().partition(" ")
+    line = 'a line such as mem_max = "8G"'
+    if key in SETTINGS and "." not in key and re.fullmatch(r"[\w%.:~/-]+", value):
+        line = f"{key} = {value}" if {bool, int} & {SETTINGS[key].kind.types[0]} else f'{key} = "{value}"'
+    if typed[0] in ("get", "list", "ls", "show"):
+        return "config shows all settings; type: gravscope config"
+    return f"config shows settings, and changes none; write {line} into gravscope.toml"
 
 
 def _of_jobs(project: Project) -> dict[str, dict[str, Found]]:

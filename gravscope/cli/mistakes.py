@@ -18,6 +18,7 @@ from gravscope.cli.to_run import whole_line
 
 # characters of a line to type; a longer one is told in part
 LONGEST, LONGEST_NAME = 240, 60
+_EXTRA = re.compile(r"Got unexpected extra argument(?:s|\(s\))? \((.*)\)", re.DOTALL)
 NO_ARGUMENTS = "NoArgsIsHelpError"
 
 
@@ -34,6 +35,8 @@ def explain(error: Any, arguments: list[str]) -> str:  # noqa: ANN401 (Typer kee
     if command.commands and rest and not rest[0].startswith("-"):
         return _no_such_command(command, rest)
     message = " ".join(error.format_message().split()).removesuffix(".")
+    if (extra := _EXTRA.match(error.format_message())) is not None:
+        return _too_many(root, command, extra[1].split(" "), rest)
     message = message.replace(". Choose from:", ", one of:").replace("a valid int range", "a number")
     return f"{message[:1].lower()}{message[1:]}; type: {whole_line([*command.words, '--help'])}"
 
@@ -63,6 +66,26 @@ def _deepest(root: Command, typed: list[str]) -> Command:
     return max(
         (each for each in root.walk() if list(each.words) == typed[: len(each.words)]), key=lambda each: len(each.words)
     )
+
+
+def _too_many(root: Command, command: Command, extra: list[str], rest: list[str]) -> str:
+    """What is said of words behind a command that takes no more of them."""
+    name = " ".join(command.words)
+    if name == "config":
+        from gravscope.cli.config import how_to_set  # noqa: PLC0415 (for this alone)
+
+        return how_to_set(rest)
+    if name == "rerun":
+        run = _deepest(root, ["run"])
+        typed = rest[rest.index("--") + 1 :] if "--" in rest else extra
+        complaint = "rerun runs the same command again, and takes no other"
+        return _told(complaint, [*run.words, *to_run.words_to_run(typed)], run)
+    takes = " and ".join(f"one {value.metavar}" for value, _ in command.arguments) or "no argument"
+    complaint = f"{name} takes {takes}: {_in_short(extra[0])!r} is too many"
+    fewer = rest[: -len(extra)] if rest[-len(extra) :] == extra else ["--help"]
+    if name == "limit":  # which needs an option besides
+        fewer = [*fewer, "--mem-max", extra[0]] if re.fullmatch(r"[0-9.]+[KMGTkmgt%]", extra[0]) else ["--help"]
+    return _told(complaint, [*command.words, *fewer], command)
 
 
 # commands

@@ -201,3 +201,10 @@ def nearest(given: str, known: Collection[str]) -> str | None:
     from gravscope.base.words import did_you_mean  # noqa: PLC0415 (only for this message)
 
     return did_you_mean(given, known)
+
+
+def setting_for(given: str, known: Collection[str]) -> str | None:
+    """A hint that names the setting which others call `given`, or the most similar one; None if there is none."""
+    from gravscope.base import words  # noqa: PLC0415 (only for this message)
+
+    return words.setting_for(given, known)

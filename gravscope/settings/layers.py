@@ -15,7 +15,7 @@ from pathlib import Path
 from gravscope.base.errors import UsageError
 from gravscope.base.immutable import Immutable
 from gravscope.base.names import is_fit, normal
-from gravscope.settings.known import SETTINGS, VARIABLES, Kind, Value, nearest, variable_of
+from gravscope.settings.known import SETTINGS, VARIABLES, Kind, Value, setting_for, variable_of
 from gravscope.settings.tomlfile import dotted, location
 
 # The table with the settings per job, and the characters of a job name or a pattern of names.
@@ -157,7 +157,7 @@ def _read(
             yield from _read(layer, value, keys, f"{key}.", only)
         elif key not in SETTINGS:
             known = _known(at)
-            hint = nearest(key, known) or f"known are {', '.join(sorted(known))}"
+            hint = setting_for(key, known) or f"known are {', '.join(sorted(known))}"
             raise _error(layer, keys, f"unknown setting {dotted(keys)}", hint)
         elif at[:1] == (JOBS,) and not SETTINGS[key].per_job:
             raise _error(layer, keys, f"{dotted(keys)}: jobs cannot differ in this", "set it above all tables")

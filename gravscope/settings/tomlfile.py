@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from typing import Any
 
 _ASSIGNMENT = re.compile(r"\s*([^\s#=\[][^#=]*)=")
+_AT_LINE = re.compile(r"\(at line (\d+), column \d+\)", re.ASCII)
+# what stands as the value of a key without quotes, or behind a colon
+_UNQUOTED = re.compile(r"""\s*(?P<key>[A-Za-z0-9_."-]+)\s*[=:]\s*(?P<value>[^\s"'\[{#][^"'#]*?)\s*(?:#.*)?""")
+_HARMLESS = re.compile(r"(?:~/|/)?[A-Za-z0-9%.:_-]{1,16}", re.ASCII)
+_SWITCHES = {"true": "true", "yes": "true", "on": "true", "false": "false", "no": "false", "off": "false"}
 _BARE = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 _ESCAPED = re.compile(r'(["\\])')
 
@@ -28,7 +33,35 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     # ValueError includes int() of a number with thousands of digits; RecursionError is raised for very deep nesting.
     except (OSError, ValueError, RecursionError) as error:
-        raise UsageError(f"{path}: {error}", "mend the file") from None
+        raise _not_quoted(path, str(error)) or UsageError(f"{path}: {error}", "mend the file") from None
+
+
+def _not_quoted(path: Path, complaint: str) -> UsageError | None:
+    """The error for a line that is TOML once its value has quotes (mem_max = 8G) or is lower case (memsafe = True)."""
+    import tomllib  # noqa: PLC0415
+
+    from gravscope.base.redact import is_secret_name  # noqa: PLC0415 (3 ms)
+
+    number = _AT_LINE.search(complaint)
+    if number is None:
+        return None
+    try:
+        line = path.read_text(encoding="utf-8").split("\n")[int(number[1]) - 1]
+    except (OSError, ValueError, IndexError):
+        return None
+    found = _UNQUOTED.fullmatch(line)
+    if found is None:
+        return None
+    key, value = found["key"], found["value"]
+    better = f"{key} = " + _SWITCHES.get(value.lower(), f'"{value}"')
+    try:
+        tomllib.loads(better)
+    except (ValueError, RecursionError):
+        return None
+    # an address may be a secret, and so may the value of a variable
+    is_harmless = _HARMLESS.fullmatch(value) is not None and not is_secret_name(key)
+    hint = f"write {better}" if is_harmless else "write it in quotes"
+    return UsageError(f"{path}:{number[1]}: the value of {key} is not TOML", hint)
 
 
 def dotted(keys: Sequence[str]) -> str:

@@ -129,6 +129,11 @@ def test_one_variable_of_a_table_is_changed_alone() -> None:
     [
         ({"mem_hihg": "6G"}, "unknown setting mem_hihg; did you mean mem_high?"),
         ({"mem-high": "6G"}, "unknown setting mem-high; did you mean mem_high?"),
+        ({"memory_max": "6G"}, "unknown setting memory_max; did you mean mem_max?"),
+        ({"memory-limit": "6G"}, "unknown setting memory-limit; did you mean mem_max?"),
+        ({"MemoryHigh": "6G"}, "unknown setting MemoryHigh; did you mean mem_high?"),
+        ({"walltime": "1h"}, "unknown setting walltime; did you mean timeout?"),
+        ({"jobs": {"fit": {"cpus": 2}}}, "unknown setting jobs.fit.cpus; did you mean cpu_quota?"),
         ({"job": {"fit": {}}}, "unknown setting job; did you mean jobs?"),
         ({"x": 1}, f"unknown setting x; known are {', '.join(sorted([*SETTINGS, 'jobs']))}"),
         ({"jobs": {"fit": {"mem_hihg": "6G"}}}, "unknown setting jobs.fit.mem_hihg; did you mean mem_high?"),

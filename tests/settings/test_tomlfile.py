@@ -113,3 +113,37 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, data: bytes | None)
     with pytest.raises(UsageError) as refused:
         read_toml(path)
     assert str(path) in refused.value.message
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("mem_max = 8G", 'write mem_max = "8G"'),
+        ("  mem_max = 8G  # enough", 'write mem_max = "8G"'),
+        ("mem_high = 50%", 'write mem_high = "50%"'),
+        ("timeout = 1h30m", 'write timeout = "1h30m"'),
+        ("launcher: scope", 'write launcher = "scope"'),
+        ("jobs_dir = ~/jobs", 'write jobs_dir = "~/jobs"'),
+        ("memsafe = True", "write memsafe = true"),
+        ("memsafe = off", "write memsafe = false"),
+        ("webhook = https://example.org/abc", "write it in quotes"),
+        ("API_TOKEN = abc", "write it in quotes"),
+    ],
+)
+def test_a_value_without_quotes(tmp_path: Path, line: str, hint: str) -> None:
+    """The line is named, and how to write it; what may be a secret is not repeated."""
+    file = tmp_path / "gravscope.toml"
+    file.write_text(f"# settings\n{line}\ngrace = 3\n")
+    with pytest.raises(UsageError) as raised:
+        read_toml(file)
+    key = line.strip().partition(" ")[0].rstrip(":")
+    assert (raised.value.message, raised.value.hint) == (f"{file}:2: the value of {key} is not TOML", hint)
+
+
+@pytest.mark.parametrize("line", ['mem_max = "8G', "[jobs", "mem_max", 'mem_max = "8G" "9G"', "env = {A = b"])
+def test_other_mistakes_in_a_file(tmp_path: Path, line: str) -> None:
+    """Where quotes alone would not do, the words of Python's own reader stand."""
+    file = tmp_path / "gravscope.toml"
+    file.write_text(f"{line}\n")
+    with pytest.raises(UsageError, match=r"; mend the file$"):
+        read_toml(file)

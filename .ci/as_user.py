@@ -1,8 +1,9 @@
-"""as_user.py CMD [ARG...]: run CMD in the working directory as an ordinary user who owns a copy of it.
+"""as_user.py HOME CMD [ARG...]: run CMD in the working directory as an ordinary user who owns a copy of it.
 
 As root, as the first process of namespaces of its own: unshare --mount --pid --fork --kill-child --mount-proc. Only
 they know the user, who finds the copy at the checkout's own path, with its virtual environment; whatever is started in
-here ends with us, and the machine keeps nothing. The exit status is CMD's.
+here ends with us. HOME is an empty folder for the user and the copy; whoever made it removes it afterwards, outside of
+the namespaces: in here the checkout's own environment is mounted in it. The exit status is CMD's.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 sys.dont_write_bytecode = True
@@ -56,25 +56,18 @@ def status_of(argv: list[str], home: Path) -> int:
 def main() -> int:
     """Run the command line."""
     checkout = Path.cwd()
-    home = Path(tempfile.mkdtemp(prefix="gravscope-ci-", dir="/var/tmp"))
-    try:
-        (home / "tmp").mkdir()
-        mount("none", Path("/"), flags=MS_REC | MS_PRIVATE)
-        make_account(USER, home)
-        copy = copy_of(checkout, home)
-        mount(str(home / "tmp"), TMP, flags=MS_BIND)
-        checkout.mkdir(parents=True, exist_ok=True)  # it may have been in /tmp itself
-        mount(str(copy), checkout, flags=MS_BIND | MS_REC)
-        python = [Path(sys.prefix), Path(sys.base_prefix), Path(sys.base_exec_prefix), Path(sys.executable)]
-        open_paths([checkout, home, *python], USER.uid)
-        os.chdir(checkout)  # what is there now
-        return status_of(sys.argv[1:], home)
-    finally:
-        for mounted in (checkout, TMP, home / "checkout" / ".venv"):
-            subprocess.run(["umount", "-l", str(mounted)], check=False)
-        # what is still mounted there is the checkout's own environment: rather leave a folder behind
-        if str(home) not in Path("/proc/self/mountinfo").read_text():
-            shutil.rmtree(home, ignore_errors=True)
+    home = Path(sys.argv[1])
+    (home / "tmp").mkdir()
+    mount("none", Path("/"), flags=MS_REC | MS_PRIVATE)
+    make_account(USER, home)
+    copy = copy_of(checkout, home)
+    mount(str(home / "tmp"), TMP, flags=MS_BIND)
+    checkout.mkdir(parents=True, exist_ok=True)  # it may have been in /tmp itself
+    mount(str(copy), checkout, flags=MS_BIND | MS_REC)
+    python = [Path(sys.prefix), Path(sys.base_prefix), Path(sys.base_exec_prefix), Path(sys.executable)]
+    open_paths([checkout, home, *python], USER.uid)
+    os.chdir(checkout)  # what is there now
+    return status_of(sys.argv[2:], home)
 
 
 if __name__ == "__main__":

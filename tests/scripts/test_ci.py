@@ -68,3 +68,12 @@ def test_no_setup(tmp_path: Path) -> None:
     """Without its virtual environment nothing is tried."""
     done, calls = ci(tmp_path, "make setup")
     assert (done.returncode, len(calls)) == (1, 1)
+
+
+@pytest.mark.needs("root")
+@pytest.mark.parametrize("fails", [None, "unshare"])
+def test_the_ordinary_users_folder_goes(tmp_path: Path, fails: str | None) -> None:
+    """It is there for the round, and removed from outside afterwards, whatever became of the round."""
+    _done, calls = ci(tmp_path, fails)
+    (home,) = (word for line in calls for word in line.split() if word.startswith("/var/tmp/gravscope-ci-"))
+    assert not Path(home).exists()

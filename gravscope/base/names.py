@@ -10,6 +10,7 @@ import re
 import sys
 
 from gravscope.base.errors import UsageError
+from gravscope.base.printable import quoted
 
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}", re.ASCII)
 # Characters, and bytes in UTF-8: the longest name of a file that a job has (.ID.limits.PID.tmp) stays within 255 bytes,
@@ -29,11 +30,18 @@ def check_name(name: str) -> str:
     """`name` as a job may have it, in NFC; raises UsageError unless it is fit to be part of a file's name."""
     if _PLAIN.fullmatch(name):
         return name
+    if not name.isascii() and not _is_unicode():
+        raise UsageError(
+            f"name: {quoted(name)} has no safe spelling in this locale's encoding ({sys.getfilesystemencoding()})",
+            "set LC_ALL=C.UTF-8, or take A-Z a-z 0-9 . _ -",
+        )
     typed, name = name, normal(name)
     if not name or not _is_letter(name[0]) or not all(map(is_fit, name)):
         fit = fit_name(name)
         raise UsageError(
-            f"name: {name!r} cannot be a job's name{_culprit(name)}", f"{_NOTHING_ELSE}, such as {fit}", (typed, fit)
+            f"name: {quoted(name)} cannot be a job's name{_culprit(name)}",
+            f"{_NOTHING_ELSE}, such as {fit}",
+            (typed, fit),
         )
     size = _bytes(name)
     if len(name) > _MOST or size > _MOST_BYTES:
@@ -41,11 +49,6 @@ def check_name(name: str) -> str:
             f"name: {name[:20]!r}… cannot be a job's name: it has {len(name)} characters, {size} bytes",
             f"take at most {_MOST} characters, and {_MOST_BYTES} bytes in UTF-8, such as {fit_name(name)}",
             (typed, fit_name(name)),
-        )
-    if not name.isascii() and not _is_unicode():
-        raise UsageError(
-            f"name: {name!r} has no safe spelling in this locale's encoding ({sys.getfilesystemencoding()})",
-            "set LC_ALL=C.UTF-8, or take A-Z a-z 0-9 . _ -",
         )
     return name
 

@@ -1,8 +1,11 @@
-"""Bytes that are not UTF-8, shown as text: JSON and terminals can only hold text."""
+"""Words of others, shown as text. JSON and terminals cannot hold bytes that are not UTF-8, and a message is short."""
 
 from __future__ import annotations
 
 import os
+
+# characters of a word that a message repeats
+LONGEST_WORD = 60
 
 
 def printable(text: str) -> str:
@@ -17,3 +20,10 @@ def is_text(text: str) -> bool:
     except UnicodeDecodeError:
         return False
     return True
+
+
+def quoted(word: str) -> str:
+    """A word that was given, as a message repeats it: in quotes, and of a long one the beginning."""
+    if not word.isascii() and is_text(word):  # a locale of another encoding has read it byte by byte
+        word = printable(word)
+    return repr(word if len(word) <= LONGEST_WORD else f"{word[:LONGEST_WORD]}…")

@@ -11,6 +11,7 @@ import os
 import re
 
 from gravscope.base.errors import UsageError
+from gravscope.base.printable import quoted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -74,9 +75,9 @@ def parse_size(text: str, whole: int, option: str = "size") -> Size:
         unit = (size["unit"] or size["small"] or "").upper()
         number = (int(size["number"]) if exact else float(size["number"])) * _UNITS[unit]
     else:
-        raise _not(f"{option}: {text!r} is not a size", text, "6G, 512M, 50% or infinity", _is_size)
+        raise _not(f"{option}: {quoted(text)} is not a size", text, "6G, 512M, 50% or infinity", _is_size)
     if number >= _MAX_SIZE:
-        raise UsageError(f"{option}: {text!r} is more than any machine has", "write infinity for no limit")
+        raise UsageError(f"{option}: {quoted(text)} is more than any machine has", "write infinity for no limit")
     return int(number)
 
 
@@ -91,10 +92,10 @@ def parse_duration(text: str, option: str = "duration", *, needs_unit: bool = Fa
         return None
     seconds = _sum_of_spans(stripped)
     if seconds is None or _MONTHS.search(text):
-        raise _not(f"{option}: {text!r} is not a duration", text, "90s, 10m, 1h30m or infinity", _is_duration)
+        raise _not(f"{option}: {quoted(text)} is not a duration", text, "90s, 10m, 1h30m or infinity", _is_duration)
     _refuse_without_unit(text, stripped, option, alone=needs_unit and seconds > 0)
     if seconds > _MAX_SECONDS:
-        raise UsageError(f"{option}: {text!r} is longer than any machine lasts", "write infinity for no end")
+        raise UsageError(f"{option}: {quoted(text)} is longer than any machine lasts", "write infinity for no end")
     return seconds
 
 
@@ -103,12 +104,14 @@ def _refuse_without_unit(text: str, stripped: str, option: str, *, alone: bool) 
     if found := _LAST_WITHOUT_UNIT.fullmatch(stripped):
         smaller = {"w": "d", "d": "h", "h": "m", "m": "s"}.get(found[1][0], "s")
         raise UsageError(
-            f"{option}: the last number of {text!r} has no unit",
+            f"{option}: the last number of {quoted(text)} has no unit",
             f"write it with one, such as {stripped}{smaller}",
             (text, f"{stripped}{smaller}"),
         )
     if alone and _NUMBER.fullmatch(stripped):
-        raise UsageError(f"{option}: {text!r} has no unit", f"write {stripped}d for days, {stripped}s for seconds")
+        raise UsageError(
+            f"{option}: {quoted(text)} has no unit", f"write {stripped}d for days, {stripped}s for seconds"
+        )
 
 
 def _sum_of_spans(text: str) -> float | None:
@@ -125,11 +128,11 @@ def parse_percent(text: str, option: str = "percentage") -> float:
     """The percentage in `text`: `150%` is 150.0. Raises UsageError, which names `option`, for anything else."""
     match = _PERCENT.fullmatch(text.strip())
     if match is None or float(match["number"]) == 0:
-        complaint, examples = f"{option}: {text!r} is not a percentage", "150% (one and a half cores)"
+        complaint, examples = f"{option}: {quoted(text)} is not a percentage", "150% (one and a half cores)"
         raise _not(complaint, text, examples, _is_percent, cores=True)
     percent = float(match["number"])
     if not _MIN_PERCENT <= percent <= _MAX_PERCENT:
-        raise UsageError(f"{option}: {text!r} is out of range", f"from {_MIN_PERCENT}% to {_MAX_PERCENT:.0f}%")
+        raise UsageError(f"{option}: {quoted(text)} is out of range", f"from {_MIN_PERCENT}% to {_MAX_PERCENT:.0f}%")
     return percent
 
 
@@ -138,14 +141,14 @@ def parse_tasks(text: str, option: str = "tasks") -> Size:
     if text == INFINITY:
         return INFINITY
     if _TASKS.fullmatch(text) is None or int(text) < 2:
-        raise UsageError(f"{option}: {text!r} is not a number of tasks", "give at least 2, or infinity")
+        raise UsageError(f"{option}: {quoted(text)} is not a number of tasks", "give at least 2, or infinity")
     return int(text)
 
 
 def parse_weight(text: str, option: str = "weight") -> int:
     """A weight as in systemd, 1 to 10000. Raises UsageError, which names `option`, for anything else."""
     if _WEIGHT.fullmatch(text) is None or not 1 <= int(text) <= 10000:
-        raise UsageError(f"{option}: {text!r} is not a weight", "give 1 to 10000; 100 is usual")
+        raise UsageError(f"{option}: {quoted(text)} is not a weight", "give 1 to 10000; 100 is usual")
     return int(text)
 
 

@@ -13,7 +13,7 @@ from gravscope.actions.doctor.lines import Check
 from gravscope.base.errors import UnsupportedError
 from gravscope.cli.called import NAME, as_called
 from gravscope.cli.messages import note
-from gravscope.cli.output import GREEN, RED, YELLOW, coloured, is_coloured, print_json
+from gravscope.cli.output import GREEN, RED, YELLOW, coloured, columns, is_coloured, print_json, width
 from gravscope.settings.project import here
 
 TYPE_CHECKING = False
@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # for the annotations, which stay text until Typer wants them
     import typer
 
 STATUS_WIDTH, NAME_WIDTH = 5, 12
+INDENT = STATUS_WIDTH + NAME_WIDTH + 2
 COLOURS = {"ok": GREEN, "warn": YELLOW, "fail": RED}
 
 
@@ -44,7 +45,9 @@ def doctor(
             note(f"fix: {line}")
         if done == []:
             note("fix: nothing that could be mended without privileges")
-        print("\n".join(in_words(found, colour=is_coloured(sys.stdout))))
+        # in a pipe, a check is a line
+        most = width() if sys.stdout.isatty() else None
+        print("\n".join(in_words(found, colour=is_coloured(sys.stdout), most=most)))
     return 0 if found.scope_works else UnsupportedError.exit_code
 
 
@@ -63,22 +66,40 @@ def as_json(found: Diagnosis, done: list[str] | None) -> dict[str, Any]:
     return {"scope_works": found.scope_works, "checks": checks, **({} if done is None else {"fixed": done})}
 
 
-def in_words(found: Diagnosis, *, colour: bool = False) -> list[str]:
-    """A line for each check, with what needs it where that fails for it, and one for what they come to."""
+def in_words(found: Diagnosis, *, colour: bool = False, most: int | None = None) -> list[str]:
+    """A line for each check, with what needs it where that fails for it, and one for what they come to. With `most`,
+    lines of at most so many columns; what is to be typed stays on one line."""
     lines = []
     for check in found.checks:
         if check.because is None:
-            lines.append(_line(check, colour=colour))
+            lines += _lines(check, colour=colour, most=most)
             needing = [other.name for other in found.checks if other.because == check.name]
             if needing:
-                lines.append(f"{'':<{STATUS_WIDTH + NAME_WIDTH + 2}}needed by: {', '.join(needing)}")
-    return [*lines, "", _verdict(found)]
+                lines += [" " * INDENT + line for line in _wrapped(f"needed by: {', '.join(needing)}", most, INDENT)]
+    return [*lines, "", *_wrapped(_verdict(found), most, 0)]
 
 
-def _line(check: Check, *, colour: bool) -> str:
-    what_to_type = f"; type: {as_called(check.type)}" if check.type else ""
+def _lines(check: Check, *, colour: bool, most: int | None) -> list[str]:
+    what_to_type = f"type: {as_called(check.type)}" if check.type else ""
+    whole = "; ".join(filter(None, (check.found, what_to_type)))
+    if most is None or INDENT + columns(whole) <= most:
+        first, *others = [whole]
+    else:
+        first, *others = [*_wrapped(check.found, most, INDENT), *filter(None, [what_to_type])]
     status = coloured(check.status, COLOURS[check.status], on=colour) + " " * (STATUS_WIDTH - len(check.status))
-    return f"{status} {check.name:<{NAME_WIDTH}} {check.found}{what_to_type}"
+    return [f"{status} {check.name:<{NAME_WIDTH}} {first}", *(" " * INDENT + line for line in others)]
+
+
+def _wrapped(text: str, most: int | None, indent: int) -> list[str]:
+    """`text` in lines that leave room for `indent`, broken at spaces."""
+    lines = [""]
+    for word in text.split(" "):
+        longer = f"{lines[-1]} {word}" if lines[-1] else word
+        if lines[-1] and most is not None and indent + columns(longer) > most:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return lines
 
 
 def _verdict(found: Diagnosis) -> str:

@@ -6,12 +6,14 @@ import os
 
 from gravscope.actions.control.limit import limit as change
 from gravscope.actions.launch.spec import TypedLimits, make_limits
+from gravscope.base.quantity import INFINITY
 from gravscope.cli.messages import one_line
 from gravscope.cli.option_groups import takes
 from gravscope.cli.output import print_json, public, store_here
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # for the annotations, which stay text until Typer wants them (`gravscope.cli.app`)
+    from collections.abc import Mapping
     from typing import Annotated
 
     import typer
@@ -36,14 +38,25 @@ def limit(
 
 
 def _in_words(record: JobRecord, changed: Limits) -> str:
-    """The limits that are new, and who holds them."""
+    """The limits that are new, and who holds them; and those that there are no more."""
     from gravscope.cli.show import limits_in_words  # noqa: PLC0415 (not for --json)
 
     if not record.live:  # perhaps of this very limit
         return f"{record.id}: {record.state}: {record.reason}"
+    given = {name: limit for name, limit in changed.as_dict().items() if limit is not None}
+    new = {name: limit for name, limit in given.items() if limit != INFINITY}
+    gone = {name: limit for name, limit in given.items() if limit == INFINITY}
+    said = []
+    if new:
+        words = ", ".join(limits_in_words(type(changed)(**new)))
+        said.append(f"{words} from now on, held by {_holder(record, new)}")
+    if gone:
+        said.append(f"{', '.join(limits_in_words(type(changed)(**gone)))} from now on")
+    return f"{record.id}: {'; '.join(said)}"
+
+
+def _holder(record: JobRecord, new: Mapping[str, object]) -> str:
     held = record.effective or {}
-    names = [name for name, limit in changed.as_dict().items() if limit is not None]
-    by = "the kernel" if all(held.get(name) is not None for name in names) else "nobody"
-    if by == "nobody" and record.enforcement == "watch" and changed.mem_max is not None:
-        by = "gravscope's watch"
-    return f"{record.id}: {', '.join(limits_in_words(changed))} from now on, held by {by}"
+    if all(held.get(name) is not None for name in new):
+        return "the kernel"
+    return "gravscope's watch" if record.enforcement == "watch" and "mem_max" in new else "nobody"

@@ -11,13 +11,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from gravscope.base import words
+from gravscope.base.printable import LONGEST_WORD, quoted
 from gravscope.cli import to_run
 from gravscope.cli.command_tree import Command, Option, read
 from gravscope.cli.root import app
 from gravscope.cli.to_run import whole_line
 
 # characters of a line to type; a longer one is told in part
-LONGEST, LONGEST_NAME = 240, 60
+LONGEST = 240
 _EXTRA = re.compile(r"Got unexpected extra argument(?:s|\(s\))? \((.*)\)", re.DOTALL)
 NO_ARGUMENTS = "NoArgsIsHelpError"
 
@@ -49,7 +50,7 @@ def no_help(typed: list[str]) -> str:
     found = words.command_for(name, [each.words[-1] for each in group.commands]) or ""
     ours = [word for word in found.partition(" | ")[0].split() if not word.startswith("-")]
     known = ours if any(list(each.words) == ours for each in group.walk()) else ours[:1]
-    return f"there is no command {name!r}; type: {whole_line(['help', *(known or group.words)])}"
+    return f"there is no command {quoted(name)}; type: {whole_line(['help', *(known or group.words)])}"
 
 
 def _command_of(root: Command, error: Any, arguments: list[str]) -> Command:  # noqa: ANN401
@@ -81,7 +82,7 @@ def _too_many(root: Command, command: Command, extra: list[str], rest: list[str]
         complaint = "rerun runs the same command again, and takes no other"
         return _told(complaint, [*run.words, *to_run.words_to_run(typed)], run)
     takes = " and ".join(f"one {value.metavar}" for value, _ in command.arguments) or "no argument"
-    complaint = f"{name} takes {takes}: {_in_short(extra[0])!r} is too many"
+    complaint = f"{name} takes {takes}: {quoted(extra[0])} is too many"
     fewer = rest[: -len(extra)] if rest[-len(extra) :] == extra else ["--help"]
     if name == "limit":  # which needs an option besides
         fewer = [*fewer, "--mem-max", extra[0]] if re.fullmatch(r"[0-9.]+[KMGTkmgt%]", extra[0]) else ["--help"]
@@ -93,7 +94,7 @@ def _too_many(root: Command, command: Command, extra: list[str], rest: list[str]
 
 def _no_such_command(group: Command, rest: list[str]) -> str:
     name = " ".join([*group.words, rest[0]])
-    complaint = f"there is no command {_in_short(name)!r}"
+    complaint = f"there is no command {quoted(name)}"
     is_file = not group.words and to_run.is_file_to_run(rest[0])
     found = None if is_file else words.command_for(name, [each.words[-1] for each in group.commands])
     if found is not None:
@@ -122,17 +123,13 @@ def _instead(root: Command, found: str, rest: list[str]) -> str:
     return whole_line([*command.words, *own, *needed])
 
 
-def _in_short(name: str) -> str:
-    return name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}…"
-
-
 # options
 
 
 def _no_such_option(root: Command, command: Command, name: str, rest: list[str]) -> str:
     # Typer tells of -mem-max only the first letter
     whole = next((word.partition("=")[0] for word in rest if word.startswith(name)), name)
-    whole = _in_short(whole)
+    whole = whole if len(whole) <= LONGEST_WORD else f"{whole[:LONGEST_WORD]}…"
     complaint = f"{' '.join(command.words)} has no option {whole}" if command.words else f"there is no option {whole}"
     corrected = _corrected(command, rest)
     if corrected is not None and corrected != rest:
@@ -161,7 +158,7 @@ def _launches(command: Command) -> bool:
 def _no_such_value(command: Command, error: Any, given: str, choices: tuple[str, ...], rest: list[str]) -> str:  # noqa: ANN401
     name = " / ".join(getattr(error.param, "opts", ())[:1])
     what = name if name.startswith("-") else error.param.human_readable_name
-    complaint = f"{what}: {_in_short(given)!r} is none of {', '.join(choices)}"
+    complaint = f"{what}: {quoted(given)} is none of {', '.join(choices)}"
     corrected = _corrected(command, rest) if name.startswith("-") else _with_value(rest, given, choices)
     if corrected is not None and corrected != rest:
         return _told(complaint, [*command.words, *corrected], command)

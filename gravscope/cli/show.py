@@ -9,7 +9,7 @@ from datetime import datetime
 from gravscope.actions.launch.rerun import doubt_about
 from gravscope.actions.look.owner import read_for_display
 from gravscope.actions.look.status import Standing, standing
-from gravscope.base.quantity import Size, format_duration, format_size
+from gravscope.base.quantity import INFINITY, Size, format_duration, format_size
 from gravscope.cli.called import as_called
 from gravscope.cli.messages import one_line
 from gravscope.cli.output import coloured, is_coloured, print_json, store_here
@@ -89,11 +89,13 @@ def limits_in_words(limits: Limits) -> list[str]:
         ("--tasks-max", limits.tasks_max and str(limits.tasks_max)),
     ]
     given = [_amount(name, size) for name, size in sizes if size is not None]
-    return given + [f"{name} {value}" for name, value in others if value]
+    return given + [f"no {name}" if value == INFINITY else f"{name} {value}" for name, value in others if value]
 
 
 def _amount(name: str, size: Size) -> str:
     """`--mem-high 6G`; a job that has no swap at all mostly never asked about it, and is told so in words."""
+    if size == INFINITY:
+        return f"no {name}"
     return "no swap" if (name, size) == ("--swap-max", 0) else f"{name} {format_size(size)}"
 
 

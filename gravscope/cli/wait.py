@@ -7,6 +7,7 @@ import re
 from gravscope.actions.look.wait import exit_status, wait_ready
 from gravscope.actions.look.wait import wait as wait_for
 from gravscope.base.errors import UsageError
+from gravscope.base.printable import quoted
 from gravscope.base.quantity import parse_duration
 from gravscope.cli.messages import one_line
 from gravscope.cli.output import print_json, public, store_here
@@ -49,7 +50,7 @@ def _wait_ready(ids: list[str], ready: str, seconds: float | None, *, json: bool
     try:
         pattern = re.compile(ready)
     except re.error as error:
-        raise UsageError(f"--ready: {ready!r} is not a regular expression: {error}") from None
+        raise UsageError(f"--ready: {quoted(ready)} is not a regular expression: {error}") from None
     line = wait_ready(store_here(), ids[0], pattern, seconds)
     print_json({"id": ids[0], "line": line}) if json else print(line)
     return 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import heapq
 import os
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -17,6 +18,7 @@ import msgspec
 
 from gravscope.base.errors import GravscopeError, NoSuchJobError, StoreError
 from gravscope.base.names import normal
+from gravscope.base.printable import printable, quoted
 from gravscope.base.stamp import STAMP
 from gravscope.linux import files
 from gravscope.records import clock
@@ -104,10 +106,10 @@ class Store(JobsFolder):
             return starting[0]
         if starting:
             raise NoSuchJobError(
-                f"{wanted!r} may mean {len(starting)} jobs",
+                f"{quoted(wanted)} may mean {len(starting)} jobs",
                 f"say more of it, such as {starting[0]}",
             )
-        raise NoSuchJobError(f"no job {wanted!r} in {self.jobs_dir}", _nearest(wanted, ids))
+        raise NoSuchJobError(f"no job {quoted(wanted)} in {self.jobs_dir}", _nearest(wanted, ids))
 
     def _spelled(self, wanted: str) -> str:
         """`wanted` as names are kept, unless a record is called just so: other programs make files, too."""
@@ -146,6 +148,14 @@ class Store(JobsFolder):
         path = self.record_path(job_id)
         record = read_record(path, anyone=anyone)
         if record.id != job_id:
+            if record.id.encode(errors="surrogatepass") == os.fsencode(
+                job_id
+            ):  # the same name, by a locale that cannot read it
+                raise StoreError(
+                    f"{printable(str(path))}: its name is UTF-8, and this locale's encoding is another"
+                    f" ({sys.getfilesystemencoding()})",
+                    "set LC_ALL=C.UTF-8",
+                )
             raise StoreError(f"{path}: is the record of {record.id}", "a copy under another name is no record")
         return record
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Mapping
 
 from gravscope.base.errors import UsageError
 from gravscope.base.immutable import Immutable
+from gravscope.base.printable import quoted
 from gravscope.base.quantity import (
     INFINITY,
     Size,
@@ -99,7 +100,7 @@ def _size(text: str, label: str) -> Size:
 
 def _folder(given: str, label: str) -> str:
     if not given or "\0" in given:
-        raise UsageError(f"{label}: {given!r} is no folder's name")
+        raise UsageError(f"{label}: {quoted(given)} is no folder's name")
     return given
 
 
@@ -122,14 +123,14 @@ def _webhook(given: str, label: str) -> str:
 
 def _program(given: str, label: str) -> str:
     if not given.strip() or "\0" in given:
-        raise UsageError(f"{label}: {given!r} is no command")
+        raise UsageError(f"{label}: {quoted(given)} is no command")
     return given
 
 
 def _choice(*words: str) -> Kind:
     def check(given: str, label: str) -> str:
         if given not in words:
-            raise UsageError(f"{label}: {given!r} is not {_either(words)}", nearest(given, words))
+            raise UsageError(f"{label}: {quoted(given)} is not {_either(words)}", nearest(given, words))
         return given
 
     return Kind((str,), _either(words), check)

@@ -65,6 +65,26 @@ def test_colours_are_for_a_terminal(gravscope: Gravscope) -> None:
     assert "\x1b" not in shown[2] + gravscope("doctor").stdout
 
 
+def test_a_narrow_terminal(gravscope: Gravscope) -> None:
+    """No line is wider than the terminal, but for what is to be typed, and a path that has no space to break at."""
+    command = f"stty cols 60; {shlex.join([*gravscope.command, 'doctor'])}"
+    done = subprocess.run(
+        ["script", "-qec", command, "/dev/null"],
+        env=gravscope.environ | {"TERM": "xterm", "NO_COLOR": "1"},
+        cwd=gravscope.folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    lines = [line.rstrip("\r") for line in done.stdout.splitlines()]
+    assert len(lines) > len(gravscope("doctor").stdout.splitlines())
+    wide = [line[19:] for line in lines if len(line) > 60]
+    assert [text for text in wide if " " in text and not text.startswith("type: ")] == []
+    words = " ".join(done.stdout.split())
+    assert words.count("needed by: ") == 1
+    assert "Scopes do not work here: jobs run in sessions, and gravscope watches their memory." in words
+
+
 def units_left(managed: ManagedGravscope) -> str:
     """Every unit of the trials that the manager knows."""
     return managed.systemctl("list-units", "--all", "--plain", "--no-legend", TRIALS).stdout

@@ -21,7 +21,7 @@ from gravscope.actions.look.owner import is_foreign
 from gravscope.actions.look.settle import settled
 from gravscope.base.errors import GravscopeError, NoSuchJobError, StoreError, UsageError
 from gravscope.base.names import normal
-from gravscope.base.printable import printable
+from gravscope.base.printable import printable, quoted
 from gravscope.records import clock
 from gravscope.records.fields import LEGACY_SCHEMA
 from gravscope.records.ids import name_of, sort_key
@@ -111,7 +111,9 @@ def prune(store: Store, project: Project, which: Which, *, dry_run: bool = False
     names = {*map(normal, which.names)}
     ids = [job_id for job_id in store.ids() if not names or name_of(job_id) in names]
     for name in sorted(names - {name_of(job_id) for job_id in ids}):
-        raise NoSuchJobError(f"no job is named {name!r} in {store.jobs_dir}", "gravscope status -a lists what there is")
+        raise NoSuchJobError(
+            f"no job is named {quoted(name)} in {store.jobs_dir}", "gravscope status -a lists what there is"
+        )
     beside = _beside(store)
     for job in _chosen(_ended_jobs(store, ids, done), which):
         try:

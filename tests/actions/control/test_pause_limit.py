@@ -70,13 +70,17 @@ def test_a_lower_limit_that_the_watch_holds(gravscope: Gravscope) -> None:
     done = gravscope("limit", job, "--mem-max", "2G")
     assert done.stdout == f"{job}: --mem-max 2G from now on, held by gravscope's watch\n"
     assert gravscope.record(job)["limits"]["mem_max"] == 2 << 30
+    done = gravscope("limit", job, "--mem-max", "infinity")
+    assert done.stdout == f"{job}: no --mem-max from now on\n"
+    assert "no --mem-max" in gravscope("show", job).stdout
+    assert "∞" not in gravscope("show", job).stdout
     done = gravscope("limit", job, "--mem-max", "50M", "--force")
     assert done.returncode == 0
     record = gravscope.ended(job)
     news = ("--mem-max 50M from now on, held by gravscope's watch", f"oom-killed: {record['reason']}")
     assert done.stdout in [f"{job}: {each}\n" for each in news]
     assert record["state"] == "oom-killed"
-    assert [change["limits"]["mem_max"] for change in record["limit_changes"]] == [2 << 30, 50 << 20]
+    assert [change["limits"]["mem_max"] for change in record["limit_changes"]] == [2 << 30, "infinity", 50 << 20]
     assert "its limit of 50M" in record["reason"]
 
 

@@ -70,7 +70,7 @@ def test_what_is_said_to_be_typed_is_understood(gravscope: Gravscope, line: str)
 
 
 @pytest.mark.parametrize(
-    "line", [line for line in dict.fromkeys(lines_to_type()) if re.match(r"run [^&]*\.(py|sh)", line)]
+    "line", [line for line in dict.fromkeys(lines_to_type()) if re.match(r"run [^&]*\.(py|sh)[^&]*$", line)]
 )
 def test_a_file_that_is_said_to_be_run_so_starts(gravscope: Gravscope, line: str) -> None:
     """What is said to be typed for a script that would not start does start it, and it ends well."""

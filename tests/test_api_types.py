@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,9 @@ from gravscope import Job, Limits, NoSuchJobError, UsageError, jobs, submit
 from gravscope.api import JobOptions
 from gravscope.base.arguments import KINDS
 from tests.support import Gravscope
+from tests.test_api import here
+
+__all__ = ["here"]  # for every test, as there
 
 # checked against their words, or by a class of ours
 OTHERS = {"LauncherChoice", "OomPolicy", "Limits"}
@@ -46,17 +48,6 @@ AS_COMMANDS: list[tuple[object, str]] = [
     (["true", None], "command: None is not a word; each word is a string or a path"),
     ([b"true"], "command: a bytes is not a word; each word is a string or a path"),
 ]
-
-
-@pytest.fixture(autouse=True)
-def here(gravscope: Gravscope, monkeypatch: pytest.MonkeyPatch) -> Gravscope:
-    """This process in the folder and environment that the command line has in other tests."""
-    for name in os.environ.keys() - gravscope.environ.keys():
-        monkeypatch.delenv(name)
-    for name, value in gravscope.environ.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.chdir(gravscope.folder)
-    return gravscope
 
 
 def said_by(call: Callable[[], object]) -> str:

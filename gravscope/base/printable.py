@@ -22,8 +22,13 @@ def is_text(text: str) -> bool:
     return True
 
 
+def shortened(word: str) -> str:
+    """A word that was given, or the beginning of a long one."""
+    return word if len(word) <= LONGEST_WORD else f"{word[:LONGEST_WORD]}…"
+
+
 def quoted(word: str) -> str:
-    """A word that was given, as a message repeats it: in quotes, and of a long one the beginning."""
+    """A word that was given, as a message repeats it: in quotes, and short."""
     if not word.isascii() and is_text(word):  # a locale of another encoding has read it byte by byte
         word = printable(word)
-    return repr(word if len(word) <= LONGEST_WORD else f"{word[:LONGEST_WORD]}…")
+    return repr(shortened(word))

@@ -51,12 +51,12 @@ def config(
 
 def how_to_set(typed: list[str]) -> str:
     """What is said of `config set mem_max 8G`, `config mem_max=8G` and the like: settings are written into a file."""
+    if typed[0] in ("get", "list", "ls", "show"):
+        return "config shows all settings; type: gravscope config"
     key, _, value = " ".join(typed).replace("=", " ").removeprefix("set ").strip().partition(" ")
     line = 'a line such as mem_max = "8G"'
     if key in SETTINGS and "." not in key and re.fullmatch(r"[\w%.:~/-]+", value):
-        line = f"{key} = {value}" if {bool, int} & {SETTINGS[key].kind.types[0]} else f'{key} = "{value}"'
-    if typed[0] in ("get", "list", "ls", "show"):
-        return "config shows all settings; type: gravscope config"
+        line = f"{key} = {value}" if SETTINGS[key].kind.types[0] in (bool, int) else f'{key} = "{value}"'
     return f"config shows settings, and changes none; write {line} into gravscope.toml"
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from gravscope.base import words
-from gravscope.base.printable import LONGEST_WORD, quoted
+from gravscope.base.printable import quoted, shortened
 from gravscope.cli import to_run
 from gravscope.cli.command_tree import Command, Option, read
 from gravscope.cli.root import app
@@ -128,8 +128,7 @@ def _instead(root: Command, found: str, rest: list[str]) -> str:
 
 def _no_such_option(root: Command, command: Command, name: str, rest: list[str]) -> str:
     # Typer tells of -mem-max only the first letter
-    whole = next((word.partition("=")[0] for word in rest if word.startswith(name)), name)
-    whole = whole if len(whole) <= LONGEST_WORD else f"{whole[:LONGEST_WORD]}…"
+    whole = shortened(next((word.partition("=")[0] for word in rest if word.startswith(name)), name))
     complaint = f"{' '.join(command.words)} has no option {whole}" if command.words else f"there is no option {whole}"
     corrected = _corrected(command, rest)
     if corrected is not None and corrected != rest:

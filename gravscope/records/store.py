@@ -148,9 +148,8 @@ class Store(JobsFolder):
         path = self.record_path(job_id)
         record = read_record(path, anyone=anyone)
         if record.id != job_id:
-            if record.id.encode(errors="surrogatepass") == os.fsencode(
-                job_id
-            ):  # the same name, by a locale that cannot read it
+            # the same name, as a locale that cannot read it has it
+            if record.id.encode(errors="surrogatepass") == os.fsencode(job_id):
                 raise StoreError(
                     f"{printable(str(path))}: its name is UTF-8, and this locale's encoding is another"
                     f" ({sys.getfilesystemencoding()})",

@@ -38,7 +38,8 @@ MEMSAFE_ENV: dict[str, str] = {
 # interpreter needs more than this anyway.
 LEAST_MEMORY = 16 * 2**20
 
-_WORDS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+# what people write for a switch
+SWITCHES = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
 
 class Kind(Immutable):
@@ -153,7 +154,7 @@ WEIGHT = Kind((int,), "an integer", _weight, _number)
 TASKS = Kind((str, int), "a number of tasks", _text(parse_tasks))
 DURATION = Kind((str, int, float), 'a duration ("90s")', _text(parse_duration))
 TIMEOUT = Kind((str, int, float), 'a duration ("2h")', _text(parse_timeout))
-SWITCH = Kind((bool,), "true or false", lambda given, label: bool(given), lambda text: _WORDS.get(text.lower(), text))
+SWITCH = Kind((bool,), "true or false", lambda given, label: bool(given), lambda text: SWITCHES.get(text.lower(), text))
 WEBHOOK = Kind((str,), "an address (https://…)", _webhook)
 PROGRAM = Kind((str,), "a shell command", _program)
 # In a table of these, each variable is a setting of its own, so that a stronger layer can change a single one.

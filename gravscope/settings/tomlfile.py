@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 
 from gravscope.base.errors import UsageError
+from gravscope.settings.known import SWITCHES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ _AT_LINE = re.compile(r"\(at line (\d+), column \d+\)", re.ASCII)
 # what stands as the value of a key without quotes, or behind a colon
 _UNQUOTED = re.compile(r"""\s*(?P<key>[A-Za-z0-9_."-]+)\s*[=:]\s*(?P<value>[^\s"'\[{#][^"'#]*?)\s*(?:#.*)?""")
 _HARMLESS = re.compile(r"(?:~/|/)?[A-Za-z0-9%.:_-]{1,16}", re.ASCII)
-_SWITCHES = {"true": "true", "yes": "true", "on": "true", "false": "false", "no": "false", "off": "false"}
 _BARE = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 _ESCAPED = re.compile(r'(["\\])')
 
@@ -53,7 +53,8 @@ def _not_quoted(path: Path, complaint: str) -> UsageError | None:
     if found is None:
         return None
     key, value = found["key"], found["value"]
-    better = f"{key} = " + _SWITCHES.get(value.lower(), f'"{value}"')
+    switch = SWITCHES.get(value.lower())
+    better = f'{key} = "{value}"' if switch is None else f"{key} = {str(switch).lower()}"
     try:
         tomllib.loads(better)
     except (ValueError, RecursionError):

@@ -12,6 +12,7 @@ import shlex
 import shutil
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import takewhile
 
 from gravscope.base import words
 from gravscope.cli.called import NAME
@@ -51,9 +52,8 @@ def words_to_run(typed: Sequence[str], folder: str = "") -> list[str]:
     `folder` is where the job is to run, if not here."""
     first, *rest = typed
     if _VARIABLE.match(first) and rest and not _OF_A_SHELL.search(first):
-        variables = [word for word in typed if _VARIABLE.match(word)]
-        given = list(typed[len(variables) :]) if [*typed[: len(variables)]] == variables else rest
-        return [part for word in typed[: len(typed) - len(given)] for part in ("-e", word)] + ["--", *given]
+        variables = list(takewhile(_VARIABLE.match, typed))
+        return [part for word in variables for part in ("-e", word)] + ["--", *typed[len(variables) :]]
     path = os.path.join(folder, first)  # noqa: PTH118
     if "/" not in first and shutil.which(first):
         return ["--", *typed]

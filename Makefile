@@ -33,7 +33,7 @@ test: setup ## every test that this machine can run; GRAVSCOPE_STRICT=1 makes a 
 	@bash scripts/setup_test.sh $(VENV)
 	@$(BIN)/python -m pytest $(PYTEST_OPTIONS)
 
-test-quick: setup ## what needs nothing but Python and make: no package, no root; about two minutes
+test-quick: setup ## what needs nothing but Python and make: no package, no root; three to four minutes
 	@$(BIN)/python -m pytest -m 'not needs and not slow' $(PYTEST_OPTIONS)
 
 test-guest: setup ## only the tests in the guest machine; GUEST_OPTIONS for pytest
